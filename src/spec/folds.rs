@@ -1,0 +1,31 @@
+//! `[folds]`: how the documents are split.
+
+use serde::{Deserialize, Serialize};
+
+use super::reader::Reader;
+
+/// `[folds]`: the same splits for every trial of a sweep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoldPlan {
+    pub k: u32,
+    pub repeats: u32,
+    pub seed: u64,
+    /// Keep the class shares of every fold alike.
+    pub stratify: bool,
+}
+
+impl FoldPlan {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            k: reader.integer("k", 5, 2..=1000) as u32,
+            repeats: reader.integer("repeats", 1, 1..=1000) as u32,
+            seed: reader.integer("seed", 17, 0..=usize::MAX) as u64,
+            stratify: reader.flag("stratify", true),
+        }
+    }
+
+    /// Runs of one finished trial.
+    pub fn runs(&self) -> u32 {
+        self.k * self.repeats
+    }
+}

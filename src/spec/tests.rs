@@ -1,0 +1,224 @@
+use insta::assert_snapshot;
+
+use super::*;
+
+const GOOD: &str = r#"
+[data]
+path = "a.jsonl"
+[search.space]
+"train.learning_rate" = { values = [1e-3, 3e-3] }
+"model.aggregator.layers" = { values = [0, 2] }
+"#;
+
+fn problems(text: &str) -> String {
+    match Spec::parse("test", text, &[]) {
+        Ok(_) => "nothing".to_owned(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+/// The problems of a good file with these lines added in front.
+fn with(lines: &str) -> String {
+    problems(&format!("{lines}{GOOD}"))
+}
+
+#[test]
+fn the_designs_example_is_understood() {
+    let text = r#"
+name = "lr"
+[data]
+path = "data/articles.jsonl"
+text = "text"
+label = "label"
+[folds]
+k = 3
+repeats = 1
+seed = 17
+[text]
+normalize = ["nfkc", "whitespace"]
+[model]
+encoder = "scratch"
+segment_len = 128
+stride = 94
+max_segments = 32
+aggregator = { kind = "transformer", layers = 2, heads = 4 }
+label_attention = "doc"
+[train]
+epochs = 8
+batch_size = 16
+learning_rate = 1e-3
+early_stopping = { patience = 3 }
+[search]
+sampler = "grid"
+objective = "macro_f1"
+direction = "maximize"
+[search.space]
+"train.learning_rate" = { values = [1e-4, 3e-4, 1e-3, 3e-3] }
+"model.aggregator.layers" = { values = [0, 2] }
+[resources]
+devices = "auto"
+slots_per_device = 1
+"#;
+    let spec = Spec::parse("file", text, &[]).expect("a good file");
+    assert_eq!(spec.name, "lr");
+    assert_eq!(spec.search.space.grid_size(), Some(8));
+    let point = spec.search.space.grid_point(3).expect("eight points");
+    let config = spec.config_at(&point).expect("a good point");
+    assert_eq!((config.train.learning_rate, config.model.aggregator.layers), (3e-4, 2));
+}
+
+#[test]
+fn defaults_are_sensible() {
+    let spec = Spec::parse("stem", GOOD, &[]).expect("a good file");
+    assert_eq!(spec.name, "stem");
+    assert_eq!((spec.config.model.segment_len, spec.config.model.stride), (128, 94));
+    assert_eq!((spec.folds.k, spec.search.direction), (5, Direction::Maximize));
+    let config: Config =
+        serde_json::from_str(&serde_json::to_string(&spec.config).expect("serialises")).expect("comes back");
+    assert_eq!(config, spec.config);
+}
+
+#[test]
+fn all_problems_come_at_once_with_their_lines() {
+    let text = r#"
+[data]
+path = "a.jsonl"
+[folds]
+k = 1
+[model]
+segment_len = 16
+stride = 15
+keep = "middle"
+hiden = 12
+[train]
+epochs = "five"
+learning_rate = 0
+[search]
+sampler = "random"
+objective = "macrof1"
+[search.space]
+"train.weight_decay" = { low = 0.01, high = 0.0001, log = true }
+"#;
+    assert_snapshot!(problems(text));
+}
+
+#[test]
+fn problems_one_by_one() {
+    let cases = [
+        ("toml", problems("[data\npath = 1")),
+        ("missing path", problems("[search]\nsampler = \"grid\"")),
+        (
+            "format",
+            with("").replace("nothing", "ok") + &problems("data.path = \"a.parquetx\""),
+        ),
+        ("unknown section", with("trian.epochs = 3")),
+        ("unknown key", with("train.learning_rat = 3")),
+        ("not a table", with("train = 3")),
+        ("wrong type", with("train.epochs = 2.5")),
+        ("flag", with("model.label_scale = 1")),
+        ("text", with("name = 7")),
+        ("bad name", with("name = \"a/b\"")),
+        ("date", with("train.seed = 2026-01-01")),
+        ("infinite", with("train.clip_norm = inf")),
+        ("two warm-ups", with("train.warmup_steps = 3\ntrain.warmup_ratio = 0.1")),
+        (
+            "both labels",
+            problems("data = { path = \"a.csv\", label = \"a\", labels = \"b\" }"),
+        ),
+        ("loss", with("train.loss = \"bce\"")),
+        ("smoothing", with("train.loss = \"focal\"\ntrain.label_smoothing = 0.1")),
+        ("heads", with("model.hidden = 10\nmodel.heads = 3")),
+        ("aggregator heads", with("model.hidden = 6\nmodel.heads = 3")),
+        ("kind", with("model.aggregator = { kind = \"mean\", norm = \"pre\" }")),
+        ("none", with("model.aggregator.kind = \"none\"")),
+        ("folder sizes", with("model.encoder = \"models/x\"\nmodel.hidden = 12")),
+        ("freeze", with("train.freeze = { layers = 2 }")),
+        ("devices", with("resources.devices = \"gpu\"")),
+        ("normalization", with("text.normalize = [\"nfck\"]")),
+        (
+            "objective of the other task",
+            with("search.objective = \"subset_accuracy\""),
+        ),
+        (
+            "no such section",
+            problems("data.path = \"a.csv\"\n[search.space]\n\"folds.k\" = [2, 3]"),
+        ),
+        (
+            "misspelt parameter",
+            problems("data.path = \"a.csv\"\n[search.space]\n\"train.learning_rte\" = [2, 3]"),
+        ),
+        (
+            "bad value",
+            problems("data.path = \"a.csv\"\n[search.space]\n\"model.stride\" = [64, 127]"),
+        ),
+        (
+            "empty list",
+            problems("data.path = \"a.csv\"\n[search.space]\n\"train.epochs\" = { values = [] }"),
+        ),
+        (
+            "twice",
+            problems("data.path = \"a.csv\"\n[search.space]\n\"train.epochs\" = { values = [1, 1] }"),
+        ),
+        (
+            "log of zero",
+            problems(
+                "data.path = \"a.csv\"\n[search.space]\n\"train.weight_decay\" = { low = 0.0, high = 1.0, log = true }",
+            ),
+        ),
+        (
+            "half a range",
+            problems("data.path = \"a.csv\"\n[search.space]\n\"train.epochs\" = { low = 1 }"),
+        ),
+        (
+            "grid of floats",
+            problems("data.path = \"a.csv\"\n[search.space]\n\"train.weight_decay\" = { low = 0.0, high = 1.0 }"),
+        ),
+        (
+            "float for integer",
+            problems(
+                "data.path = \"a.csv\"\nsearch.sampler = \"random\"\n[search.space]\n\"train.epochs\" = { low = 1.0, high = 3.5 }",
+            ),
+        ),
+        (
+            "bad pair",
+            problems(
+                "data.path = \"a.csv\"\n[search.space]\n\"model.segment_len\" = [64, 128]\n\"model.stride\" = [32, 100]",
+            ),
+        ),
+        ("sampler", with("search.sampler = \"baies\"")),
+    ];
+    let picture: String = cases.iter().map(|(name, found)| format!("{name}\n{found}\n")).collect();
+    assert_snapshot!(picture);
+}
+
+#[test]
+fn overrides_change_a_key() {
+    let change = |text: &str| Override::parse(text).expect("a good override");
+    let spec = Spec::parse(
+        "x",
+        GOOD,
+        &[
+            change("train.epochs=2"),
+            change("model.keep = tail"),
+            change("folds.k=3"),
+        ],
+    )
+    .expect("good overrides");
+    assert_eq!(
+        (spec.config.train.epochs, spec.config.model.keep, spec.folds.k),
+        (2, Keep::Tail, 3)
+    );
+    let error = Spec::parse("x", GOOD, &[change("train.epoch=2")]).expect_err("an unknown key");
+    assert_snapshot!(error, @"  train.epoch: unknown key; did you mean `epochs`?");
+    assert!(Override::parse("train.epochs").is_err());
+    assert!(Override::parse("=3").is_err());
+}
+
+#[test]
+fn nested_and_dotted_parameters_mean_the_same() {
+    let nested =
+        "data.path = \"a.csv\"\n[search.space]\ntrain.epochs = { values = [1, 2] }\nmodel.keep = [\"head\", \"tail\"]";
+    let spec = Spec::parse("x", nested, &[]).expect("a good file");
+    let names: Vec<&str> = spec.search.space.parameters().iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["train.epochs", "model.keep"]);
+}

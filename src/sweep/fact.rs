@@ -1,0 +1,163 @@
+//! What is true for ever about a sweep. The store writes facts, the screen folds them, resume replays them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{Checkpoint, Measurement, Prediction};
+use crate::search::space::Point;
+
+/// A trial's number within its sweep, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TrialId(pub u32);
+
+/// One fold of one repeat of the cross-validation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FoldId {
+    pub repeat: u32,
+    pub fold: u32,
+}
+
+/// One attempt (from 1) at one fold of one trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RunId {
+    pub trial: TrialId,
+    #[serde(flatten)]
+    pub fold: FoldId,
+    pub attempt: u32,
+}
+
+/// A place where one run at a time can be, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SlotId(pub u32);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    SweepStarted,
+    /// Continued after it stopped or was lost.
+    SweepResumed,
+    TrialProposed {
+        trial: TrialId,
+        point: Point,
+    },
+    RunStarted {
+        run: RunId,
+        slot: SlotId,
+        place: Place,
+    },
+    Measured {
+        run: RunId,
+        measurement: Measurement,
+    },
+    Saved {
+        run: RunId,
+        checkpoint: Checkpoint,
+    },
+    Predicted {
+        run: RunId,
+        predictions: Vec<Prediction>,
+    },
+    RunEnded {
+        run: RunId,
+        end: RunEnd,
+    },
+    TrialEnded {
+        trial: TrialId,
+        end: TrialEnd,
+    },
+    /// A failed trial gets another chance.
+    TrialReopened {
+        trial: TrialId,
+    },
+    SweepEnded {
+        end: SweepEnd,
+    },
+}
+
+/// Where a run's process is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    pub device: String,
+    pub host: String,
+    pub pid: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum RunEnd {
+    Finished {
+        score: f64,
+        best_epoch: u32,
+        epochs: u32,
+        peak_memory_mb: u64,
+    },
+    /// It ended by itself and would do so again.
+    Failed {
+        why: String,
+    },
+    /// Its process died; another attempt may do better.
+    Crashed {
+        why: String,
+    },
+    /// It was taken away from outside and continues from its last checkpoint.
+    Interrupted {
+        why: String,
+    },
+    Cancelled {
+        why: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum TrialEnd {
+    /// Mean over the folds, and its standard error (none with a single fold).
+    Finished {
+        score: f64,
+        score_se: Option<f64>,
+    },
+    Failed {
+        why: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum SweepEnd {
+    Finished,
+    /// Trials are left; `sweep resume` continues.
+    Stopped {
+        why: String,
+    },
+}
+
+impl fmt::Display for TrialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for FoldId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.repeat == 0 {
+            write!(f, "{}", self.fold)
+        } else {
+            write!(f, "{}r{}", self.fold, self.repeat)
+        }
+    }
+}
+
+/// `3/1` is fold 1 of trial 3, `3/1#2` its second attempt.
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.trial, self.fold)?;
+        if self.attempt > 1 {
+            write!(f, "#{}", self.attempt)
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Scripts of events against the trace of effects.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::search::space::{Domain, Parameter, Space};
+use crate::spec::{Direction, Sampler};
+
+fn plan(values: &[i64], k: u32, slots: u32) -> Plan {
+    let values = values.iter().map(|value| json!(value)).collect();
+    Plan {
+        search: Search {
+            sampler: Sampler::Grid,
+            objective: "macro_f1".into(),
+            direction: Direction::Maximize,
+            trials: None,
+            seed: 1,
+            space: Space::new(vec![Parameter {
+                name: "x".into(),
+                domain: Domain::Values(values),
+            }]),
+        },
+        folds: FoldPlan {
+            k,
+            repeats: 1,
+            seed: 1,
+            stratify: true,
+        },
+        slots,
+        retries: 1,
+    }
+}
+
+fn run(trial: u32, fold: u32, attempt: u32) -> RunId {
+    RunId {
+        trial: TrialId(trial),
+        fold: FoldId { repeat: 0, fold },
+        attempt,
+    }
+}
+
+fn started(run: RunId) -> Event {
+    Event::Started {
+        run,
+        place: Place {
+            device: "cpu".into(),
+            host: "here".into(),
+            pid: 1,
+        },
+    }
+}
+
+fn done(run: RunId, score: f64) -> Event {
+    let done = Done {
+        score,
+        best_epoch: 1,
+        epochs: 2,
+        peak_memory_mb: 3,
+    };
+    Event::Exited {
+        run,
+        exit: Exit::Done(done),
+    }
+}
+
+fn crashed(run: RunId) -> Event {
+    Event::Exited {
+        run,
+        exit: Exit::Crashed { why: "signal 9".into() },
+    }
+}
+
+fn show(effect: &Effect) -> String {
+    match effect {
+        Effect::Spawn { run, slot } => format!("spawn {run} on {}", slot.0),
+        Effect::Terminate { run } => format!("terminate {run}"),
+        Effect::Leave(end) => format!("leave {end:?}"),
+        Effect::Record(fact) => match fact {
+            Fact::TrialProposed { trial, point } => format!("trial {trial}: {point}"),
+            Fact::RunStarted { run, slot, .. } => format!("run {run} started on {}", slot.0),
+            Fact::RunEnded { run, end } => format!("run {run} {end:?}"),
+            Fact::TrialEnded { trial, end } => format!("trial {trial} {end:?}"),
+            other => format!("{other:?}"),
+        },
+    }
+}
+
+fn trace(sweep: &mut Sweep, events: &[Event]) -> String {
+    let mut picture = String::new();
+    for event in events {
+        let effects: Vec<String> = sweep.handle(event.clone()).iter().map(show).collect();
+        writeln!(picture, "> {}", effects.join("\n  ")).expect("a string takes all");
+    }
+    picture
+}
+
+#[test]
+fn folds_of_the_oldest_trial_come_first() {
+    let mut sweep = Sweep::new(plan(&[7, 8], 2, 1));
+    let (a, b, c, d) = (run(0, 0, 1), run(0, 1, 1), run(1, 0, 1), run(1, 1, 1));
+    let script = [
+        Event::Begin,
+        started(a),
+        done(a, 0.5),
+        started(b),
+        done(b, 0.75),
+        started(c),
+        done(c, 0.25),
+        started(d),
+        done(d, 0.25),
+    ];
+    assert_snapshot!(trace(&mut sweep, &script));
+}
+
+#[test]
+fn a_crash_is_retried_once_and_a_failure_never() {
+    let mut sweep = Sweep::new(plan(&[7, 8], 2, 2));
+    let failed = Event::Exited {
+        run: run(1, 0, 1),
+        exit: Exit::Failed {
+            why: "the loss is NaN".into(),
+        },
+    };
+    let script = [
+        Event::Begin,
+        started(run(0, 0, 1)),
+        started(run(0, 1, 1)),
+        crashed(run(0, 0, 1)),
+        started(run(0, 0, 2)),
+        crashed(run(0, 0, 2)),
+        crashed(run(0, 1, 1)),
+        started(run(1, 0, 1)),
+        failed,
+        crashed(run(1, 1, 1)),
+    ];
+    assert_snapshot!(trace(&mut sweep, &script));
+}
+
+#[test]
+fn a_stop_drains_and_a_kill_interrupts() {
+    let mut sweep = Sweep::new(plan(&[7], 3, 2));
+    let why = || "Ctrl-C".to_owned();
+    let script = [
+        Event::Begin,
+        started(run(0, 0, 1)),
+        started(run(0, 1, 1)),
+        Event::Stop { why: why() },
+        done(run(0, 0, 1), 0.5),
+        Event::Kill { why: why() },
+        crashed(run(0, 1, 1)),
+    ];
+    assert_snapshot!(trace(&mut sweep, &script));
+}
+
+#[test]
+fn a_lost_run_continues_as_the_next_attempt() {
+    let plan = plan(&[7], 2, 2);
+    let mut facts = Vec::new();
+    let mut sweep = Sweep::new(plan.clone());
+    for event in [
+        Event::Begin,
+        started(run(0, 0, 1)),
+        started(run(0, 1, 1)),
+        done(run(0, 1, 1), 0.5),
+    ] {
+        facts.extend(sweep.handle(event).into_iter().filter_map(|effect| match effect {
+            Effect::Record(fact) => Some(fact),
+            _ => None,
+        }));
+    }
+    let mut again = Sweep::replay(plan, &facts);
+    assert_snapshot!(trace(
+        &mut again,
+        &[Event::Begin, started(run(0, 0, 2)), done(run(0, 0, 2), 0.7)]
+    ));
+}
+
+#[test]
+fn a_failed_trial_can_be_tried_again() {
+    let plan = plan(&[7], 2, 1);
+    let mut sweep = Sweep::new(plan);
+    let failed = Event::Exited {
+        run: run(0, 1, 1),
+        exit: Exit::Failed {
+            why: "disk full".into(),
+        },
+    };
+    let script = [
+        Event::Begin,
+        started(run(0, 0, 1)),
+        done(run(0, 0, 1), 0.5),
+        started(run(0, 1, 1)),
+        failed,
+        Event::RetryFailed,
+        Event::Begin,
+    ];
+    assert_snapshot!(trace(&mut sweep, &script));
+}
+
+#[test]
+fn a_score_that_is_no_number_fails_the_trial() {
+    let mut sweep = Sweep::new(plan(&[7], 1, 1));
+    let script = [Event::Begin, started(run(0, 0, 1)), done(run(0, 0, 1), f64::NAN)];
+    assert_snapshot!(trace(&mut sweep, &script));
+}
+
+/// What the world does next to a live run.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Done,
+    Failed,
+    Crashed,
+    Lost,
+    Stop,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![6 => Just(Fate::Done), 1 => Just(Fate::Failed), 2 => Just(Fate::Crashed), 1 => Just(Fate::Lost), 1 => Just(Fate::Stop)]
+}
+
+proptest! {
+    /// A run is handed out once, a slot holds one run, a trial ends once, nothing starts after a stop, and the
+    /// recorded facts replay to the same state.
+    #[test]
+    fn laws(slots in 1u32..5, k in 1u32..4, trials in 1i64..6, fates in prop::collection::vec((fate(), 0usize..8), 0..80)) {
+        let plan = plan(&(0..trials).collect::<Vec<_>>(), k, slots);
+        let mut sweep = Sweep::new(plan.clone());
+        let (mut facts, mut live, mut seen, mut ended) = (Vec::new(), Vec::<(RunId, SlotId)>::new(), BTreeSet::new(), BTreeSet::new());
+        let mut stopped = false;
+        let mut left = None;
+        let mut queue = vec![Event::Begin];
+        let mut fates = fates.into_iter();
+        loop {
+            while let Some(event) = queue.pop() {
+                let ending = match &event { Event::Exited { run, .. } => Some(*run), _ => None };
+                live.retain(|(run, _)| Some(*run) != ending);
+                for effect in sweep.handle(event) {
+                    match effect {
+                        Effect::Spawn { run, slot } => {
+                            prop_assert!(!stopped, "{run} started after the stop");
+                            prop_assert!(seen.insert(run), "{run} handed out twice");
+                            prop_assert!(live.iter().all(|(_, other)| *other != slot), "slot taken twice");
+                            live.push((run, slot));
+                            queue.insert(0, started(run));
+                        }
+                        Effect::Record(fact) => {
+                            if let Fact::TrialEnded { trial, .. } = &fact {
+                                prop_assert!(ended.insert(*trial), "trial {trial} ended twice");
+                            }
+                            facts.push(fact);
+                        }
+                        Effect::Terminate { run } => prop_assert!(live.iter().any(|(other, _)| *other == run)),
+                        Effect::Leave(end) => { prop_assert!(left.is_none() && live.is_empty()); left = Some(end); }
+                    }
+                }
+                prop_assert!(live.len() <= slots as usize);
+            }
+            if left.is_some() { break; }
+            let (fate, pick) = fates.next().unwrap_or((Fate::Done, 0));
+            let (run, _) = live[pick % live.len()];
+            queue.push(match fate {
+                Fate::Done => done(run, 0.5),
+                Fate::Failed => Event::Exited { run, exit: Exit::Failed { why: "bad".into() } },
+                Fate::Crashed => crashed(run),
+                Fate::Stop => { stopped = true; Event::Stop { why: "stop".into() } }
+                Fate::Lost => {
+                    // the coordinator dies and comes back
+                    stopped = false;
+                    live.clear();
+                    sweep = Sweep::replay(plan.clone(), &facts);
+                    Event::Begin
+                }
+            });
+        }
+        let again = Sweep::replay(plan, &facts);
+        prop_assert_eq!(again.trials, sweep.trials);
+        prop_assert_eq!(again.phase, sweep.phase);
+        if left == Some(SweepEnd::Finished) {
+            prop_assert_eq!(ended.len(), trials as usize);
+        }
+    }
+}

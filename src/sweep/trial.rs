@@ -1,0 +1,173 @@
+//! One trial: a point of the space, and the state of each of its folds.
+
+use std::collections::BTreeMap;
+
+use super::fact::{FoldId, RunEnd, RunId, TrialEnd, TrialId};
+use crate::search::space::Point;
+use crate::spec::FoldPlan;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    pub point: Point,
+    /// None while it is open.
+    pub end: Option<TrialEnd>,
+    folds: BTreeMap<FoldId, Progress>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Progress {
+    state: FoldState,
+    attempts: u32,
+    crashes: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum FoldState {
+    #[default]
+    Waiting,
+    Running {
+        attempt: u32,
+    },
+    Finished {
+        score: f64,
+    },
+    Failed {
+        why: String,
+    },
+    /// The process died the last time.
+    Crashed {
+        why: String,
+    },
+}
+
+impl Trial {
+    pub(super) fn new(point: Point, plan: &FoldPlan) -> Self {
+        let folds = (0..plan.repeats)
+            .flat_map(|repeat| (0..plan.k).map(move |fold| FoldId { repeat, fold }))
+            .map(|fold| (fold, Progress::default()))
+            .collect();
+        Self {
+            point,
+            end: None,
+            folds,
+        }
+    }
+
+    /// The scores of its finished folds.
+    pub fn scores(&self) -> impl Iterator<Item = (FoldId, f64)> {
+        self.folds.iter().filter_map(|(fold, progress)| match progress.state {
+            FoldState::Finished { score } => Some((*fold, score)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        matches!(self.end, Some(TrialEnd::Failed { .. }))
+    }
+
+    pub(super) fn set(&mut self, fold: FoldId, state: FoldState) {
+        if let Some(progress) = self.folds.get_mut(&fold) {
+            if let FoldState::Running { attempt } = state {
+                progress.attempts = attempt;
+            }
+            progress.state = state;
+        }
+    }
+
+    pub(super) fn end_run(&mut self, run: RunId, end: &RunEnd) {
+        let Some(progress) = self.folds.get_mut(&run.fold) else {
+            return;
+        };
+        progress.attempts = progress.attempts.max(run.attempt);
+        progress.state = match end {
+            RunEnd::Finished { score, .. } => FoldState::Finished { score: *score },
+            RunEnd::Failed { why } => FoldState::Failed { why: why.clone() },
+            RunEnd::Crashed { why } => {
+                progress.crashes += 1;
+                FoldState::Crashed { why: why.clone() }
+            }
+            RunEnd::Interrupted { .. } | RunEnd::Cancelled { .. } => FoldState::Waiting,
+        };
+    }
+
+    /// Finished folds are kept, all others wait again.
+    pub(super) fn reopen(&mut self) {
+        self.end = None;
+        for progress in self.folds.values_mut() {
+            if !matches!(progress.state, FoldState::Finished { .. }) {
+                progress.state = FoldState::Waiting;
+                progress.crashes = 0;
+            }
+        }
+    }
+
+    /// Runs to start, in the order of the folds.
+    pub(super) fn waiting(&self, id: TrialId) -> impl Iterator<Item = RunId> {
+        self.folds
+            .iter()
+            .filter(|(_, progress)| matches!(progress.state, FoldState::Waiting | FoldState::Crashed { .. }))
+            .map(move |(fold, progress)| RunId {
+                trial: id,
+                fold: *fold,
+                attempt: progress.attempts + 1,
+            })
+    }
+
+    pub(super) fn running(&self, id: TrialId) -> impl Iterator<Item = RunId> {
+        self.folds
+            .iter()
+            .filter_map(move |(fold, progress)| match progress.state {
+                FoldState::Running { attempt } => Some(RunId {
+                    trial: id,
+                    fold: *fold,
+                    attempt,
+                }),
+                _ => None,
+            })
+    }
+
+    /// How it ends, if that is decided and not yet said.
+    pub(super) fn verdict(&self, retries: u32) -> Option<TrialEnd> {
+        if self.end.is_some() {
+            return None;
+        }
+        for (fold, progress) in &self.folds {
+            match &progress.state {
+                FoldState::Failed { why } => {
+                    return Some(TrialEnd::Failed {
+                        why: format!("fold {fold}: {why}"),
+                    });
+                }
+                FoldState::Crashed { why } if progress.crashes > retries => {
+                    let tries = progress.crashes;
+                    return Some(TrialEnd::Failed {
+                        why: format!("fold {fold} died {tries} times, the last: {why}"),
+                    });
+                }
+                _ => {}
+            }
+        }
+        let scores: Vec<f64> = self.scores().map(|(_, score)| score).collect();
+        if scores.len() < self.folds.len() {
+            return None;
+        }
+        Some(TrialEnd::Finished {
+            score: mean(&scores),
+            score_se: standard_error(&scores),
+        })
+    }
+}
+
+fn mean(scores: &[f64]) -> f64 {
+    scores.iter().sum::<f64>() / scores.len() as f64
+}
+
+/// Of the mean, from the spread between folds; none for a single fold.
+fn standard_error(scores: &[f64]) -> Option<f64> {
+    if scores.len() < 2 {
+        return None;
+    }
+    let (n, mean) = (scores.len() as f64, mean(scores));
+    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    Some((variance / n).sqrt())
+}
