@@ -1,0 +1,301 @@
+//! Tokenizers: those of Hugging Face folders, and vocabularies made from the corpus.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ahash::AHashMap;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
+use tokenizers::{AddedToken, SplitDelimiterBehavior};
+
+use super::wordpiece;
+use crate::spec::{Scratch, TokenizerKind};
+
+/// Text to token ids, without special tokens.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    pub special: Special,
+}
+
+/// Ids of the special tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Special {
+    pub cls: u32,
+    pub sep: u32,
+    pub pad: u32,
+    pub unknown: u32,
+}
+
+#[derive(Debug, Error)]
+pub enum TokenizerError {
+    #[error("{}: neither tokenizer.json nor vocab.txt in it", folder.display())]
+    Missing { folder: PathBuf },
+    #[error("cannot read the tokenizer {}: {why}", path.display())]
+    Read { path: PathBuf, why: String },
+    #[error("the tokenizer has no {role} token (looked for {looked_for})")]
+    NoSpecial { role: &'static str, looked_for: String },
+    #[error("cannot tokenise document {document}: {why}")]
+    Encode { document: usize, why: String },
+    #[error("cannot make a vocabulary: {0}")]
+    Train(String),
+}
+
+const PAD: &str = "[PAD]";
+const UNKNOWN: &str = "[UNK]";
+const CLS: &str = "[CLS]";
+const SEP: &str = "[SEP]";
+const MASK: &str = "[MASK]";
+const SPECIAL: [&str; 5] = [PAD, UNKNOWN, CLS, SEP, MASK];
+
+impl Tokenizer {
+    /// The tokenizer of a folder in the Hugging Face layout.
+    pub fn folder(folder: &Path) -> Result<Self, TokenizerError> {
+        let json = folder.join("tokenizer.json");
+        if json.exists() {
+            let read = tokenizers::Tokenizer::from_file(&json);
+            return Self::new(read.map_err(|error| TokenizerError::Read {
+                path: json,
+                why: error.to_string(),
+            })?);
+        }
+        let vocabulary = folder.join("vocab.txt");
+        if !vocabulary.exists() {
+            return Err(TokenizerError::Missing {
+                folder: folder.to_owned(),
+            });
+        }
+        let read = |why: String| TokenizerError::Read {
+            path: vocabulary.clone(),
+            why,
+        };
+        let text = std::fs::read_to_string(&vocabulary).map_err(|error| read(error.to_string()))?;
+        let words: AHashMap<String, u32> = text.lines().map(str::to_owned).zip(0..).collect();
+        let model = WordPiece::builder()
+            .vocab(words)
+            .unk_token(UNKNOWN.to_owned())
+            .build()
+            .map_err(|error| read(error.to_string()))?;
+        let mut inner = tokenizers::Tokenizer::new(model);
+        let normalizer = BertNormalizer::new(true, true, None, lowercase(folder));
+        inner
+            .with_normalizer(Some(normalizer))
+            .map_err(failed)?
+            .with_pre_tokenizer(Some(BertPreTokenizer));
+        Self::new(inner)
+    }
+
+    /// A vocabulary made from these texts (labels are not seen), most frequent entries first.
+    pub fn scratch(texts: &[String], scratch: &Scratch) -> Result<Self, TokenizerError> {
+        match scratch.tokenizer {
+            TokenizerKind::Char => characters(texts, scratch.vocabulary),
+            TokenizerKind::Wordpiece => pieces(texts, scratch.vocabulary),
+        }
+    }
+
+    fn new(mut inner: tokenizers::Tokenizer) -> Result<Self, TokenizerError> {
+        // windows cut and pad, not the tokenizer
+        inner.with_truncation(None).map_err(failed)?.with_padding(None);
+        let id = |role, names: [&str; 2]| {
+            let looked_for = || TokenizerError::NoSpecial {
+                role,
+                looked_for: names.join(", "),
+            };
+            names
+                .into_iter()
+                .find_map(|name| inner.token_to_id(name))
+                .ok_or_else(looked_for)
+        };
+        let special = Special {
+            cls: id("start", [CLS, "<s>"])?,
+            sep: id("end", [SEP, "</s>"])?,
+            pad: id("padding", [PAD, "<pad>"])?,
+            unknown: id("unknown", [UNKNOWN, "<unk>"])?,
+        };
+        Ok(Self { inner, special })
+    }
+
+    /// Entries of the vocabulary, special tokens included.
+    pub fn vocabulary(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// Content tokens of each text.
+    pub fn encode(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, TokenizerError> {
+        texts
+            .par_iter()
+            .enumerate()
+            .map(|(document, text)| {
+                let encoding = self.inner.encode_fast(text.as_str(), false);
+                let encoding = encoding.map_err(|error| TokenizerError::Encode {
+                    document,
+                    why: error.to_string(),
+                })?;
+                Ok(encoding.get_ids().to_vec())
+            })
+            .collect()
+    }
+
+    /// As the `tokenizer.json` of Hugging Face.
+    pub fn to_json(&self) -> Result<String, TokenizerError> {
+        self.inner.to_string(false).map_err(failed)
+    }
+}
+
+/// `do_lower_case` of the folder's `tokenizer_config.json`; true where it says nothing, as in Hugging Face.
+fn lowercase(folder: &Path) -> bool {
+    let config = std::fs::read_to_string(folder.join("tokenizer_config.json")).unwrap_or_default();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap_or_default();
+    config["do_lower_case"].as_bool().unwrap_or(true)
+}
+
+fn characters(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError> {
+    let mut counts = BTreeMap::<char, u64>::new();
+    for character in texts
+        .iter()
+        .flat_map(|text| text.chars())
+        .filter(|c| !c.is_whitespace())
+    {
+        *counts.entry(character).or_default() += 1;
+    }
+    // what occurs once teaches nothing but [UNK], which would never be trained otherwise
+    let mut frequent: Vec<(u64, char)> = counts
+        .into_iter()
+        .map(|(c, count)| (count, c))
+        .filter(|c| c.0 > 1)
+        .collect();
+    frequent.sort_by_key(|(count, character)| (std::cmp::Reverse(*count), *character));
+    let single = Split::new(
+        SplitPattern::Regex("(?s).".to_owned()),
+        SplitDelimiterBehavior::Isolated,
+        false,
+    );
+    let names = frequent.into_iter().map(|(_, character)| character.to_string());
+    let mut inner = word_piece(names.take(most.saturating_sub(SPECIAL.len())))?;
+    inner.with_pre_tokenizer(Some(Sequence::new(vec![
+        PreTokenizerWrapper::WhitespaceSplit(WhitespaceSplit),
+        PreTokenizerWrapper::Split(single.map_err(failed)?),
+    ])));
+    Tokenizer::new(inner)
+}
+
+fn pieces(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError> {
+    let normalizer = BertNormalizer::new(true, true, Some(false), false);
+    let learned = wordpiece::learn(
+        texts,
+        &normalizer,
+        &BertPreTokenizer,
+        most.saturating_sub(SPECIAL.len()),
+    );
+    let mut inner = word_piece(learned.map_err(failed)?.into_iter())?;
+    inner
+        .with_normalizer(Some(normalizer))
+        .map_err(failed)?
+        .with_pre_tokenizer(Some(BertPreTokenizer));
+    Tokenizer::new(inner)
+}
+
+/// A WordPiece tokenizer of the special tokens and these pieces.
+fn word_piece(pieces: impl Iterator<Item = String>) -> Result<tokenizers::Tokenizer, TokenizerError> {
+    let vocabulary: AHashMap<String, u32> = SPECIAL.map(str::to_owned).into_iter().chain(pieces).zip(0..).collect();
+    let model = WordPiece::builder()
+        .vocab(vocabulary)
+        .unk_token(UNKNOWN.to_owned())
+        .build()
+        .map_err(failed)?;
+    let mut inner = tokenizers::Tokenizer::new(model);
+    inner
+        .add_special_tokens(SPECIAL.iter().map(|name| AddedToken::from(*name, true)))
+        .map_err(failed)?;
+    Ok(inner)
+}
+
+fn failed(error: tokenizers::Error) -> TokenizerError {
+    TokenizerError::Train(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts() -> Vec<String> {
+        ["low lower lowest 低 低 低", "newest widest new low", "低价 新 新"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    fn scratch(tokenizer: TokenizerKind, vocabulary: usize) -> Tokenizer {
+        let scratch = Scratch {
+            tokenizer,
+            vocabulary,
+            hidden: 8,
+            layers: 1,
+            heads: 1,
+            intermediate: 8,
+        };
+        Tokenizer::scratch(&texts(), &scratch).expect("a vocabulary")
+    }
+
+    fn tokens(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
+        let ids = tokenizer.encode(&[text.to_owned()]).expect("encoded").remove(0);
+        ids.iter()
+            .map(|id| tokenizer.inner.id_to_token(*id).expect("a known id"))
+            .collect()
+    }
+
+    #[test]
+    fn one_token_a_character_and_rare_ones_unknown() {
+        let tokenizer = scratch(TokenizerKind::Char, 100);
+        assert_eq!(
+            tokens(&tokenizer, "low 低价x\n新"),
+            ["l", "o", "w", "低", "[UNK]", "[UNK]", "新"]
+        );
+        assert_eq!(
+            tokenizer.special,
+            Special {
+                pad: 0,
+                unknown: 1,
+                cls: 2,
+                sep: 3
+            }
+        );
+        assert_eq!(scratch(TokenizerKind::Char, 8).vocabulary(), 8);
+    }
+
+    #[test]
+    fn frequent_pieces_are_merged_and_chinese_stays_apart() {
+        let tokenizer = scratch(TokenizerKind::Wordpiece, 100);
+        assert_eq!(tokens(&tokenizer, "lowest 低新"), ["low", "##est", "低", "新"]);
+        assert_eq!(
+            tokenizer.to_json().ok(),
+            scratch(TokenizerKind::Wordpiece, 100).to_json().ok()
+        );
+    }
+
+    #[test]
+    fn folders_with_vocab_txt_or_json_read_alike() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let missing = Tokenizer::folder(folder.path()).expect_err("nothing there");
+        assert!(
+            missing.to_string().contains("neither tokenizer.json nor vocab.txt"),
+            "{missing}"
+        );
+        let words = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n低\nlow\n##er\n";
+        std::fs::write(folder.path().join("vocab.txt"), words).expect("written");
+        let from_txt = Tokenizer::folder(folder.path()).expect("a tokenizer");
+        assert_eq!(tokens(&from_txt, "LOWER低"), ["low", "##er", "低"]);
+        std::fs::write(folder.path().join("tokenizer.json"), from_txt.to_json().expect("json")).expect("written");
+        let from_json = Tokenizer::folder(folder.path()).expect("a tokenizer");
+        assert_eq!(tokens(&from_json, "LOWER低"), ["low", "##er", "低"]);
+        std::fs::write(folder.path().join("tokenizer.json"), "{").expect("written");
+        assert!(Tokenizer::folder(folder.path()).is_err());
+    }
+}
