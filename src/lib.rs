@@ -7,6 +7,7 @@
 //! - learn, candle: [`text`] from files to windows of tokens.
 
 pub mod metrics;
+pub mod model;
 pub mod protocol;
 pub mod search;
 pub mod spec;

@@ -1,0 +1,93 @@
+//! Matrix products by the `gemm` crate, behind checks that make them safe.
+
+use gemm::Parallelism;
+
+/// A view of numbers as a matrix with any strides.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    numbers: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Row after row, `row_stride` numbers apart.
+    pub(super) fn new(numbers: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
+        assert!(
+            rows == 0 || columns == 0 || (rows - 1) * row_stride + columns <= numbers.len(),
+            "a matrix beyond its numbers"
+        );
+        Self {
+            numbers,
+            rows,
+            columns,
+            row_stride,
+            column_stride: 1,
+        }
+    }
+
+    pub(super) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// Where a product goes: rows `row_stride` numbers apart.
+pub(super) struct Target<'a> {
+    pub(super) numbers: &'a mut [f32],
+    pub(super) row_stride: usize,
+    /// Add to what is there.
+    pub(super) add: bool,
+}
+
+/// target = a b, or target += a b; on all threads of the pool if `parallel`.
+pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, parallel: bool) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    assert_eq!(k, b.rows, "the inner sizes of a product");
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(
+        n <= target.row_stride && (m - 1) * target.row_stride + n <= target.numbers.len(),
+        "a product beyond its target"
+    );
+    let threads = rayon::current_num_threads();
+    let parallelism = if parallel && threads > 1 {
+        Parallelism::Rayon(threads)
+    } else {
+        Parallelism::None
+    };
+    // SAFETY: both operands and the target hold all rows and columns that the strides reach: checked above and in
+    // `Matrix::new` (transposing keeps the numbers that are reached). The target is borrowed exclusively.
+    #[allow(unsafe_code, reason = "the product takes pointers and strides")]
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            target.numbers.as_mut_ptr(),
+            1,
+            target.row_stride as isize,
+            target.add,
+            a.numbers.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.numbers.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! The operations that training spends its time in, each with its own backward pass.
+//!
+//! Every operation exists twice: fused, for f32 on the CPU, and made of candle's own operations, for other devices and
+//! as the test's oracle. The fused ones work on rows of tokens without padding ([`Sequences`]), add the gradients of
+//! weights to the weights' own buffers ([`Param`]) instead of the graph's, and recompute what is cheap instead of
+//! keeping it. Results do not depend on the number of threads: sums over rows run in fixed blocks, in order.
+
+mod attention;
+mod dropout;
+mod embedding;
+mod gelu;
+mod gemm;
+mod linear;
+mod math;
+mod norm;
+mod slices;
+#[cfg(test)]
+mod tests;
+
+pub(super) use attention::{Attention, attention};
+pub(super) use dropout::dropout;
+pub(super) use embedding::embedding;
+pub(super) use gelu::gelu;
+pub(super) use linear::linear;
+pub(super) use norm::{Residual, add_norm, norm};
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+
+#[cfg(doc)]
+use super::params::Param;
+
+/// Rows that belong together, without padding between them: tokens of segments, segments of documents.
+#[derive(Clone, Debug)]
+pub struct Sequences {
+    /// Where each sequence begins, and the end of the last.
+    pub offsets: Arc<[usize]>,
+    /// What a sequence's random numbers come from, wherever in a batch it stands.
+    pub keys: Arc<[u64]>,
+}
+
+impl Sequences {
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub fn rows(&self) -> usize {
+        self.offsets[self.count()]
+    }
+
+    pub fn len(&self, sequence: usize) -> usize {
+        self.offsets[sequence + 1] - self.offsets[sequence]
+    }
+
+    pub fn longest(&self) -> usize {
+        (0..self.count()).map(|sequence| self.len(sequence)).max().unwrap_or(0)
+    }
+
+    /// Ends and lengths of pieces of a flat buffer with `width` numbers a row.
+    fn cut<'a>(&self, mut flat: &'a [f32], width: usize) -> Vec<&'a [f32]> {
+        let mut pieces = Vec::with_capacity(self.count());
+        for sequence in 0..self.count() {
+            let (piece, rest) = flat.split_at(self.len(sequence) * width);
+            pieces.push(piece);
+            flat = rest;
+        }
+        pieces
+    }
+
+    fn cut_mut<'a>(&self, mut flat: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
+        let mut pieces = Vec::with_capacity(self.count());
+        for sequence in 0..self.count() {
+            let (piece, rest) = flat.split_at_mut(self.len(sequence) * width);
+            pieces.push(piece);
+            flat = rest;
+        }
+        pieces
+    }
+}
+
+/// One way through the model: with or without gradients, with or without dropout.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// Keep what the backward pass needs.
+    pub gradients: bool,
+    /// Seed of this step's dropout masks; none: no dropout.
+    pub noise: Option<u64>,
+    /// Use the fused operations where there are any.
+    pub fused: bool,
+}
+
+impl Pass {
+    /// Scores only.
+    pub fn inference() -> Self {
+        Self {
+            gradients: false,
+            noise: None,
+            fused: true,
+        }
+    }
+
+    /// With gradients, and dropout masks drawn from `noise`.
+    pub fn training(noise: Option<u64>) -> Self {
+        Self {
+            gradients: true,
+            noise,
+            fused: true,
+        }
+    }
+
+    fn is_fused(&self, x: &Tensor) -> bool {
+        self.fused && matches!(x.device(), Device::Cpu) && x.dtype() == DType::F32
+    }
+}
