@@ -11,5 +11,7 @@ pub mod model;
 pub mod protocol;
 pub mod search;
 pub mod spec;
+pub mod store;
 pub mod sweep;
 pub mod text;
+pub mod train;

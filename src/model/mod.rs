@@ -1,7 +1,21 @@
 //! The hierarchical classifier: windows to logits, differentiable throughout.
 
+mod aggregator;
+mod batch;
+mod bert;
+mod classifier;
 mod kernels;
+mod labels;
+mod layers;
 mod params;
+mod pretrained;
 
-pub use kernels::{Pass, Sequences};
+pub use batch::Batch;
+pub use bert::Sizes;
+pub use classifier::Classifier;
+pub use kernels::{AdamStep, Moments, Pass, Sequences, adamw, log_softmax, squared_norm};
 pub use params::{Param, Params};
+pub use pretrained::{PretrainedError, read_sizes, read_weights};
+
+#[cfg(test)]
+mod tests;

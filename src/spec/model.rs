@@ -191,6 +191,10 @@ impl Model {
                 "kind \"none\" needs label_attention = \"label-wise\": nothing else would join the segments",
             );
         }
+        if aggregator.pooling == DocumentPooling::Attention && self.label_attention == LabelAttention::LabelWise {
+            let what = "attention pooling would be used by nothing: label-wise attention reads the segments themselves";
+            reader.problem("aggregator", what);
+        }
         if let Encoder::Scratch(scratch) = &self.encoder
             && aggregator.layers > 0
             && !scratch.hidden.is_multiple_of(aggregator.heads)

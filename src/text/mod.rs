@@ -9,6 +9,7 @@ mod tokenize;
 mod windows;
 mod wordpiece;
 
+pub(crate) use corpus::hex;
 pub use corpus::{Corpus, CorpusError, Prepared, Statistics, prepare};
 pub use files::write_atomically;
 pub use load::{DataError, DocumentLabels, Documents, load};

@@ -1,14 +1,14 @@
 //! Multi-head self-attention within sequences: scaled softmax with dropout inside, nothing kept for the backward pass
 //! but the inputs.
 
-use candle_core::{CpuStorage, CustomOp3, D, Device, Layout, Result, Shape, Tensor};
-use candle_nn::ops::softmax;
+use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::dropout::{Mask, device_mask};
 use super::gemm::{Matrix, Target, product};
 use super::math::{exp, sum, sum2, vectorised};
 use super::slices::{slice, with_slices};
+use super::softmax::softmax;
 use super::{Pass, Sequences};
 
 /// Which rows see each other, and how.
@@ -76,7 +76,7 @@ fn plain(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attention<'_>, pass: &Pass) -
         .matmul(&split(k)?.t()?)?
         .affine(((width / heads) as f64).sqrt().recip(), 0.0)?;
     let scores = scores.broadcast_add(&grid.additive_mask(q.dtype())?.reshape((count, 1, 1, longest))?)?;
-    let mut weights = softmax(&scores, D::Minus1)?;
+    let mut weights = softmax(&scores)?;
     if let Some(noise) = pass.noise.filter(|_| how.dropout > 0.0) {
         let mask = match q.device() {
             Device::Cpu => {

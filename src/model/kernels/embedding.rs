@@ -1,4 +1,4 @@
-//! Rows of a table by number; the gradient goes to those rows only.
+//! Sums of rows of tables, by number; the gradients go to those rows only.
 
 use std::sync::Arc;
 
@@ -8,22 +8,33 @@ use super::Pass;
 use super::slices::with_slices;
 use crate::model::params::Param;
 
-/// The rows `ids` of `table` [entries, width], as [ids, width].
-pub(in crate::model) fn embedding(ids: &Arc<[u32]>, table: &Arc<Param>, pass: &Pass) -> Result<Tensor> {
-    if pass.is_fused(table.value()) {
-        return table.anchor(pass).apply_op1(Embedding {
-            ids: ids.clone(),
-            table: table.clone(),
-        });
-    }
-    let rows = Tensor::from_slice(ids, ids.len(), table.value().device())?;
-    table.tensor(pass).index_select(&rows, 0)
+/// Which rows of a table [entries, width].
+#[derive(Clone)]
+pub(in crate::model) struct Lookup {
+    pub(in crate::model) table: Arc<Param>,
+    pub(in crate::model) ids: Arc<[u32]>,
 }
 
-struct Embedding {
-    ids: Arc<[u32]>,
-    table: Arc<Param>,
+/// The sum over the tables of the rows looked up, [ids, width]. Either all tables are trained or none.
+pub(in crate::model) fn embedding(lookups: &[Lookup], pass: &Pass) -> Result<Tensor> {
+    let Some(first) = lookups.first() else {
+        candle_core::bail!("an embedding without tables")
+    };
+    if pass.is_fused(first.table.value()) {
+        return first.table.anchor(pass).apply_op1(Embedding(lookups.to_vec()));
+    }
+    let rows = |lookup: &Lookup| {
+        let ids = Tensor::from_slice(&lookup.ids, lookup.ids.len(), lookup.table.value().device())?;
+        lookup.table.tensor(pass).index_select(&ids, 0)
+    };
+    let mut sum = rows(first)?;
+    for lookup in &lookups[1..] {
+        sum = sum.add(&rows(lookup)?)?;
+    }
+    Ok(sum)
 }
+
+struct Embedding(Vec<Lookup>);
 
 impl CustomOp1 for Embedding {
     fn name(&self) -> &'static str {
@@ -31,29 +42,36 @@ impl CustomOp1 for Embedding {
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (entries, width) = self.table.value().dims2()?;
-        if let Some(id) = self.ids.iter().find(|id| **id as usize >= entries) {
-            candle_core::bail!("id {id} is beyond the table of {entries}");
+        let (count, width) = (self.0[0].ids.len(), self.0[0].table.value().dim(1)?);
+        let mut sum = vec![0f32; count * width];
+        for Lookup { table, ids } in &self.0 {
+            let entries = table.value().dim(0)?;
+            if let Some(id) = ids.iter().find(|id| **id as usize >= entries) {
+                candle_core::bail!("{}: id {id} is beyond the table of {entries}", table.name());
+            }
+            with_slices([table.value()], |[table]| {
+                for (sum, id) in sum.chunks_exact_mut(width).zip(ids.iter()) {
+                    let row = &table[*id as usize * width..(*id as usize + 1) * width];
+                    sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+                }
+                Ok(())
+            })?;
         }
-        let rows = with_slices([self.table.value()], |[table]| {
-            let row = |id: &u32| &table[*id as usize * width..(*id as usize + 1) * width];
-            Ok(self.ids.iter().flat_map(row).copied().collect::<Vec<f32>>())
-        })?;
-        Ok((CpuStorage::F32(rows), Shape::from((self.ids.len(), width))))
+        Ok((CpuStorage::F32(sum), Shape::from((count, width))))
     }
 
     fn bwd(&self, anchor: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let gradient = gradient.contiguous()?;
-        let width = self.table.value().dim(1)?;
+        let width = gradient.dim(1)?;
         with_slices([&gradient], |[gradient]| {
-            self.table.add_gradient(|sum| {
-                for (id, gradient) in self.ids.iter().zip(gradient.chunks_exact(width)) {
-                    let row = &mut sum[*id as usize * width..(*id as usize + 1) * width];
-                    for (sum, x) in row.iter_mut().zip(gradient) {
-                        *sum += x;
+            for Lookup { table, ids } in &self.0 {
+                table.add_gradient(|sum| {
+                    for (gradient, id) in gradient.chunks_exact(width).zip(ids.iter()) {
+                        let row = &mut sum[*id as usize * width..(*id as usize + 1) * width];
+                        row.iter_mut().zip(gradient).for_each(|(sum, x)| *sum += x);
                     }
-                }
-            });
+                });
+            }
             Ok(())
         })?;
         Ok(Some(anchor.zeros_like()?))

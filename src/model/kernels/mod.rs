@@ -5,6 +5,7 @@
 //! weights to the weights' own buffers ([`Param`]) instead of the graph's, and recompute what is cheap instead of
 //! keeping it. Results do not depend on the number of threads: sums over rows run in fixed blocks, in order.
 
+mod adamw;
 mod attention;
 mod dropout;
 mod embedding;
@@ -14,15 +15,19 @@ mod linear;
 mod math;
 mod norm;
 mod slices;
+mod softmax;
 #[cfg(test)]
 mod tests;
 
-pub(super) use attention::{Attention, attention};
-pub(super) use dropout::dropout;
-pub(super) use embedding::embedding;
+pub use adamw::{AdamStep, Moments, adamw, squared_norm};
+pub(super) use attention::{Attention, Grid, attention};
+pub(super) use dropout::{dropout, mix};
+pub(super) use embedding::{Lookup, embedding};
 pub(super) use gelu::gelu;
 pub(super) use linear::linear;
 pub(super) use norm::{Residual, add_norm, norm};
+pub use softmax::log_softmax;
+pub(super) use softmax::softmax;
 
 use std::sync::Arc;
 

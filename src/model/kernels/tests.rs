@@ -3,7 +3,7 @@
 use candle_core::{Tensor, Var};
 
 use super::*;
-use crate::model::params::{Maker, Params, Start};
+use crate::model::params::{Maker, Param, Params, Start};
 
 /// Three sequences of 5, 1 and 12 rows.
 fn sequences() -> Sequences {
@@ -15,7 +15,7 @@ fn sequences() -> Sequences {
 
 fn tensor(rows: usize, width: usize, seed: u64) -> Var {
     let numbers: Vec<f32> = (0..rows * width)
-        .map(|i| (dropout::mix(seed ^ (i as u64) << 20) >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
+        .map(|i| (mix(seed ^ (i as u64) << 20) >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
         .collect();
     Var::from_tensor(&Tensor::from_vec(numbers, (rows, width), &Device::Cpu).expect("a tensor")).expect("a variable")
 }
@@ -197,14 +197,16 @@ fn dropouts() {
 #[test]
 fn embeddings() {
     let mut maker = maker();
-    let table = maker.make("t", (6, 5), Start::Normal).expect("a table");
+    let words = maker.make("words", (6, 5), Start::Normal).expect("a table");
+    let places = maker.make("places", (3, 5), Start::Normal).expect("a table");
     let params = maker.finish();
-    let ids: Arc<[u32]> = [3, 1, 3, 0, 5].into();
-    check("embedding", &[], &params, &|pass| {
-        embedding(&ids, &table, pass).expect("y")
-    });
-    let beyond: Arc<[u32]> = [6].into();
-    assert!(embedding(&beyond, &table, &Pass::inference()).is_err());
+    let lookup = |table: &Arc<Param>, ids: &[u32]| Lookup {
+        table: table.clone(),
+        ids: ids.into(),
+    };
+    let lookups = [lookup(&words, &[3, 1, 3, 0, 5]), lookup(&places, &[0, 1, 2, 0, 0])];
+    check("embedding", &[], &params, &|pass| embedding(&lookups, pass).expect("y"));
+    assert!(embedding(&[lookup(&words, &[6])], &Pass::inference()).is_err());
 }
 
 #[test]

@@ -1,0 +1,79 @@
+//! Documents as the model takes them: windows of tokens, flat, without padding.
+
+use std::sync::Arc;
+
+use super::kernels::{Sequences, mix};
+use crate::spec;
+use crate::text::{Special, windows};
+
+/// Windows of some documents.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Token ids of all windows, each with its own `[CLS]` and `[SEP]`.
+    pub ids: Arc<[u32]>,
+    /// Tokens of each window.
+    pub segments: Sequences,
+    /// Windows of each document.
+    pub documents: Sequences,
+}
+
+impl Batch {
+    /// Cuts documents, given by number and content tokens, into windows.
+    pub fn new<'t>(
+        documents: impl IntoIterator<Item = (u32, &'t [u32])>,
+        model: &spec::Model,
+        special: Special,
+    ) -> Self {
+        let mut ids = Vec::new();
+        let mut segments = Ends::default();
+        let mut ends = Ends::default();
+        for (number, tokens) in documents {
+            let key = mix(u64::from(number));
+            for (index, window) in windows(tokens.len(), model).into_iter().enumerate() {
+                ids.push(special.cls);
+                ids.extend_from_slice(&tokens[window]);
+                ids.push(special.sep);
+                segments.push(ids.len(), mix(key ^ (index as u64 + 1)));
+            }
+            ends.push(segments.keys.len(), key);
+        }
+        Self {
+            ids: ids.into(),
+            segments: segments.finish(),
+            documents: ends.finish(),
+        }
+    }
+
+    /// Tokens that the encoder reads, special ones included.
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+struct Ends {
+    offsets: Vec<usize>,
+    keys: Vec<u64>,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self {
+            offsets: vec![0],
+            keys: Vec::new(),
+        }
+    }
+}
+
+impl Ends {
+    fn push(&mut self, end: usize, key: u64) {
+        self.offsets.push(end);
+        self.keys.push(key);
+    }
+
+    fn finish(self) -> Sequences {
+        Sequences {
+            offsets: self.offsets.into(),
+            keys: self.keys.into(),
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What readers get: rows of the public views, typed.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row};
+
+use super::{Millis, SweepKey};
+use crate::protocol::{CheckpointKind, Split};
+use crate::search::space::Point;
+use crate::sweep::{Fact, FoldId, RunId, TrialId};
+
+/// All that is needed to go on with a sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweepRecord {
+    pub key: SweepKey,
+    pub name: String,
+    pub state: SweepState,
+    /// The sweep file, as it was written.
+    pub spec: String,
+    pub spec_path: PathBuf,
+    pub overrides: Vec<String>,
+    pub project: PathBuf,
+    pub documents: Option<u64>,
+    pub classes: Vec<String>,
+    /// Of the `sweep` that made it.
+    pub version: String,
+    pub host: String,
+}
+
+/// A fact with its place in the sweep's history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// From 0, without gaps.
+    pub seq: u64,
+    pub at: Millis,
+    pub fact: Fact,
+}
+
+#[derive(Clone, Debug, PartialEq, FromRow, Serialize)]
+pub struct SweepRow {
+    pub sweep: String,
+    pub state: SweepState,
+    pub sampler: String,
+    pub objective: String,
+    pub direction: String,
+    /// Planned, or proposed so far where the plan is open.
+    pub trials: u32,
+    pub finished: u32,
+    pub failed: u32,
+    pub best_trial: Option<u32>,
+    pub best_score: Option<f64>,
+    /// ISO 8601, UTC.
+    pub started_at: Option<String>,
+    pub ended_at: Option<String>,
+    pub seconds: f64,
+    pub why: Option<String>,
+    /// Runs of one finished trial.
+    pub folds: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrialRow {
+    pub trial: TrialId,
+    pub state: TrialState,
+    pub score: Option<f64>,
+    pub score_se: Option<f64>,
+    pub folds_done: u32,
+    pub folds: u32,
+    pub params: Point,
+    /// Of all its runs together.
+    pub seconds: Option<f64>,
+    pub why: Option<String>,
+    pub score_so_far: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunRow {
+    #[serde(flatten)]
+    pub run: RunId,
+    pub state: RunState,
+    pub score: Option<f64>,
+    pub best_epoch: Option<u32>,
+    pub epochs: Option<u32>,
+    pub device: Option<String>,
+    pub host: Option<String>,
+    pub pid: Option<u32>,
+    pub seconds: Option<f64>,
+    pub peak_memory_mb: Option<u64>,
+    pub why: Option<String>,
+    pub slot: Option<u32>,
+    pub started_at: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MetricRow {
+    #[serde(flatten)]
+    pub run: RunId,
+    pub epoch: u32,
+    pub step: u64,
+    pub split: Split,
+    pub name: String,
+    /// None: undefined (NaN).
+    pub value: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CheckpointRow {
+    #[serde(flatten)]
+    pub run: RunId,
+    pub kind: CheckpointKind,
+    pub path: PathBuf,
+    pub epoch: u32,
+    pub score: Option<f64>,
+    pub bytes: Option<u64>,
+    pub sha256: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PredictionRow {
+    #[serde(flatten)]
+    pub fold: FoldId,
+    pub document: String,
+    pub label: String,
+    pub predicted: String,
+    pub confidence: f64,
+    /// One a class, in the order of the sweep's classes.
+    pub probabilities: Vec<f32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LeaderboardRow {
+    /// From 1; equal scores share it.
+    pub rank: u32,
+    pub trial: TrialId,
+    pub score: f64,
+    pub score_se: Option<f64>,
+    pub tied_with_best: bool,
+    pub params: Point,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(rename_all = "lowercase")]
+pub enum SweepState {
+    Running,
+    Paused,
+    Finished,
+    Stopped,
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(rename_all = "lowercase")]
+pub enum TrialState {
+    Waiting,
+    Running,
+    Finished,
+    Pruned,
+    Failed,
+    Cancelled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(rename_all = "lowercase")]
+pub enum RunState {
+    Waiting,
+    Running,
+    Finished,
+    Pruned,
+    Failed,
+    Cancelled,
+    Interrupted,
+}
+
+impl FromRow<'_, SqliteRow> for SweepRecord {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            key: SweepKey(row.try_get("id")?),
+            name: row.try_get("name")?,
+            state: row.try_get("state")?,
+            spec: row.try_get("spec")?,
+            spec_path: row.try_get::<String, _>("spec_path")?.into(),
+            overrides: json(row, "overrides")?,
+            project: row.try_get::<String, _>("project")?.into(),
+            documents: row
+                .try_get::<Option<i64>, _>("documents")?
+                .map(|documents| documents as u64),
+            classes: json(row, "classes")?,
+            version: row.try_get("version")?,
+            host: row.try_get("host")?,
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Recorded {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            seq: row.try_get::<i64, _>("seq")? as u64,
+            at: Millis(row.try_get("at_ms")?),
+            fact: json(row, "body")?,
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for TrialRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            trial: TrialId(row.try_get("trial")?),
+            state: row.try_get("state")?,
+            score: row.try_get("score")?,
+            score_se: row.try_get("score_se")?,
+            folds_done: row.try_get("folds_done")?,
+            folds: row.try_get("folds")?,
+            params: json(row, "params")?,
+            seconds: row.try_get("seconds")?,
+            why: row.try_get("why")?,
+            score_so_far: row.try_get("score_so_far")?,
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for RunRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            run: run_id(row)?,
+            state: row.try_get("state")?,
+            score: row.try_get("score")?,
+            best_epoch: row.try_get("best_epoch")?,
+            epochs: row.try_get("epochs")?,
+            device: row.try_get("device")?,
+            host: row.try_get("host")?,
+            pid: row.try_get("pid")?,
+            seconds: row.try_get("seconds")?,
+            peak_memory_mb: row.try_get::<Option<i64>, _>("peak_memory_mb")?.map(|mb| mb as u64),
+            why: row.try_get("why")?,
+            slot: row.try_get("slot")?,
+            started_at: row.try_get("started_at")?,
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for MetricRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            run: run_id(row)?,
+            epoch: row.try_get("epoch")?,
+            step: row.try_get::<i64, _>("step")? as u64,
+            split: word(row, "split")?,
+            name: row.try_get("name")?,
+            value: row.try_get("value")?,
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for CheckpointRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            run: run_id(row)?,
+            kind: word(row, "kind")?,
+            path: row.try_get::<String, _>("path")?.into(),
+            epoch: row.try_get("epoch")?,
+            score: row.try_get("score")?,
+            bytes: row.try_get::<Option<i64>, _>("bytes")?.map(|bytes| bytes as u64),
+            sha256: row.try_get("sha256")?,
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for PredictionRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        let probabilities: &[u8] = row.try_get("probabilities")?;
+        let (chunks, _) = probabilities.as_chunks::<4>();
+        Ok(Self {
+            fold: fold_id(row)?,
+            document: row.try_get("document")?,
+            label: row.try_get("label")?,
+            predicted: row.try_get("predicted")?,
+            // SQLite keeps NaN as null
+            confidence: row.try_get::<Option<f64>, _>("confidence")?.unwrap_or(f64::NAN),
+            probabilities: chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for LeaderboardRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            rank: row.try_get("rank")?,
+            trial: TrialId(row.try_get("trial")?),
+            score: row.try_get("score")?,
+            score_se: row.try_get("score_se")?,
+            tied_with_best: row.try_get("tied_with_best")?,
+            params: json(row, "params")?,
+        })
+    }
+}
+
+fn run_id(row: &SqliteRow) -> sqlx::Result<RunId> {
+    Ok(RunId {
+        trial: TrialId(row.try_get("trial")?),
+        fold: fold_id(row)?,
+        attempt: row.try_get("attempt")?,
+    })
+}
+
+fn fold_id(row: &SqliteRow) -> sqlx::Result<FoldId> {
+    Ok(FoldId {
+        repeat: row.try_get("repeat")?,
+        fold: row.try_get("fold")?,
+    })
+}
+
+fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> sqlx::Result<T> {
+    let text: &str = row.try_get(column)?;
+    serde_json::from_str(text).map_err(|error| undecodable(column, error))
+}
+
+/// A word that the protocol knows as a variant.
+fn word<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> sqlx::Result<T> {
+    let word: String = row.try_get(column)?;
+    serde_json::from_value(word.into()).map_err(|error| undecodable(column, error))
+}
+
+fn undecodable(column: &str, error: serde_json::Error) -> sqlx::Error {
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: Box::new(error),
+    }
+}

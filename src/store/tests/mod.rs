@@ -1,0 +1,5 @@
+mod reading;
+mod safety;
+mod story;
+mod views;
+mod writing;

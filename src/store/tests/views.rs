@@ -1,0 +1,200 @@
+//! Each view of the story, as text.
+
+use std::fmt::Write;
+
+use super::story::{Story, at, new_sweep, text};
+use crate::spec::Direction;
+use crate::store::schema;
+
+async fn view(story: &Story, sql: &str) -> String {
+    text(&story.reader().query(sql).await.expect(sql))
+}
+
+#[tokio::test]
+async fn sweeps() {
+    let story = Story::told().await;
+    let mut other = new_sweep("lr");
+    (other.trials, other.direction) = (None, Direction::Minimize);
+    story.store.create_sweep(other, at(4000)).await.expect("is created");
+    insta::assert_snapshot!(view(&story, "select * from sweeps").await.replace(env!("CARGO_PKG_VERSION"), "VERSION"), @r#"
+    sweep | state | sampler | objective | direction | trials | finished | failed | best_trial | best_score | started_at | ended_at | seconds | why | folds | documents | classes | overrides | spec | spec_path | project | host | version
+    lr | running | grid | macro_f1 | maximize | 6 | 3 | 1 | 0 | 0.82 | 2026-11-23T09:39:00.123Z | - | 40.0 | - | 2 | 4 | ["体育","财经"] | ["folds.k=2"] | name = "lr"
+     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION
+    lr-2 | running | grid | macro_f1 | minimize | 0 | 0 | 0 | - | - | - | - | 0.0 | - | 2 | 4 | ["体育","财经"] | ["folds.k=2"] | name = "lr"
+     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION
+    "#);
+}
+
+#[tokio::test]
+async fn trials() {
+    let story = Story::told().await;
+    insta::assert_snapshot!(view(&story, "select * from trials").await, @r#"
+    sweep | trial | state | score | score_se | folds_done | folds | params | seconds | why | score_so_far | proposed_at | ended_at
+    lr | 0 | finished | 0.82 | 0.02 | 2 | 2 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 18.0 | - | 0.8200000000000001 | 2026-11-23T09:39:00.123Z | 2026-11-23T09:39:10.123Z
+    lr | 1 | failed | - | - | 0 | 2 | {"train.learning_rate":0.01,"model.label_attention":"doc","text.normalize":["nfkc"]} | 11.0 | fold 0: its macro_f1 is NaN | - | 2026-11-23T09:39:10.123Z | 2026-11-23T09:39:16.123Z
+    lr | 2 | finished | 0.8 | 0.01 | 2 | 2 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]} | 12.0 | - | 0.8 | 2026-11-23T09:39:17.123Z | 2026-11-23T10:39:25.123Z
+    lr | 3 | finished | 0.5 | 0.0 | 2 | 2 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 10.0 | - | 0.5 | 2026-11-23T10:39:25.123Z | 2026-11-23T10:39:30.123Z
+    lr | 4 | running | - | - | 1 | 2 | {"train.learning_rate":0.0001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 10.0 | - | 0.75 | 2026-11-23T10:39:30.123Z | -
+    lr | 5 | waiting | - | - | 0 | 2 | {"train.learning_rate":0.1,"model.label_attention":"doc","text.normalize":["nfkc"]} | - | - | - | 2026-11-23T10:39:40.123Z | -
+    "#);
+}
+
+#[tokio::test]
+async fn params() {
+    let story = Story::told().await;
+    insta::assert_snapshot!(view(&story, "select * from params where trial < 2").await, @r#"
+    sweep | trial | name | value
+    lr | 0 | train.learning_rate | 0.001
+    lr | 0 | model.label_attention | doc
+    lr | 0 | text.normalize | ["nfkc"]
+    lr | 1 | train.learning_rate | 0.01
+    lr | 1 | model.label_attention | doc
+    lr | 1 | text.normalize | ["nfkc"]
+    "#);
+}
+
+#[tokio::test]
+async fn runs() {
+    let story = Story::told().await;
+    insta::assert_snapshot!(view(&story, "select * from runs").await, @r"
+    sweep | trial | repeat | fold | attempt | state | score | best_epoch | epochs | device | host | pid | seconds | peak_memory_mb | why | slot | started_at | ended_at
+    lr | 0 | 0 | 0 | 1 | finished | 0.8 | 2 | 3 | cuda:0 | box | 4001 | 9.0 | 512 | - | 0 | 2026-11-23T09:39:01.123Z | 2026-11-23T09:39:10.123Z
+    lr | 0 | 0 | 1 | 1 | finished | 0.84 | 2 | 3 | cuda:1 | box | 4001 | 9.0 | 512 | - | 1 | 2026-11-23T09:39:01.123Z | 2026-11-23T09:39:10.123Z
+    lr | 1 | 0 | 0 | 1 | failed | - | - | - | cuda:0 | box | 4001 | 2.0 | - | out of memory | 0 | 2026-11-23T09:39:11.123Z | 2026-11-23T09:39:13.123Z
+    lr | 1 | 0 | 1 | 1 | cancelled | - | - | - | cuda:1 | box | 4001 | 6.0 | - | another fold of its trial failed | 1 | 2026-11-23T09:39:11.123Z | 2026-11-23T09:39:17.123Z
+    lr | 1 | 0 | 0 | 2 | failed | - | - | - | cuda:0 | box | 4002 | 3.0 | - | its macro_f1 is NaN | 0 | 2026-11-23T09:39:13.123Z | 2026-11-23T09:39:16.123Z
+    lr | 2 | 0 | 0 | 1 | interrupted | - | - | - | cuda:0 | box | 4001 | 2.0 | - | stopped by the user | 0 | 2026-11-23T09:39:18.123Z | 2026-11-23T09:39:20.123Z
+    lr | 2 | 0 | 0 | 2 | finished | 0.79 | 2 | 3 | cuda:0 | box | 4002 | 5.0 | 512 | - | 0 | 2026-11-23T10:39:20.123Z | 2026-11-23T10:39:25.123Z
+    lr | 2 | 0 | 1 | 1 | finished | 0.81 | 2 | 3 | cuda:1 | box | 4001 | 5.0 | 512 | - | 1 | 2026-11-23T10:39:20.123Z | 2026-11-23T10:39:25.123Z
+    lr | 3 | 0 | 0 | 1 | finished | 0.5 | 2 | 3 | cuda:0 | box | 4001 | 5.0 | 512 | - | 0 | 2026-11-23T10:39:25.123Z | 2026-11-23T10:39:30.123Z
+    lr | 3 | 0 | 1 | 1 | finished | 0.5 | 2 | 3 | cuda:1 | box | 4001 | 5.0 | 512 | - | 1 | 2026-11-23T10:39:25.123Z | 2026-11-23T10:39:30.123Z
+    lr | 4 | 0 | 0 | 1 | finished | 0.75 | 2 | 3 | cuda:0 | box | 4001 | 10.0 | 512 | - | 0 | 2026-11-23T10:39:30.123Z | 2026-11-23T10:39:40.123Z
+    lr | 4 | 0 | 1 | 1 | running | - | - | - | cuda:1 | box | 4001 | - | - | - | 1 | 2026-11-23T10:39:30.123Z | -
+    lr | 5 | 0 | 0 | 1 | failed | - | - | - | - | - | - | - | - | no such program | - | - | 2026-11-23T10:39:40.123Z
+    ");
+}
+
+#[tokio::test]
+async fn metrics() {
+    let story = Story::told().await;
+    insta::assert_snapshot!(view(&story, "select * from metrics").await, @r"
+    sweep | trial | repeat | fold | attempt | epoch | step | split | name | value | at
+    lr | 0 | 0 | 0 | 1 | 1 | 10 | validation | loss | 0.5 | 2026-11-23T09:39:05.123Z
+    lr | 0 | 0 | 0 | 1 | 2 | 20 | validation | loss | 0.5 | 2026-11-23T09:39:05.123Z
+    lr | 0 | 0 | 0 | 1 | 1 | 10 | validation | macro_f1 | 0.7 | 2026-11-23T09:39:05.123Z
+    lr | 0 | 0 | 0 | 1 | 2 | 20 | validation | macro_f1 | 0.8 | 2026-11-23T09:39:05.123Z
+    lr | 0 | 0 | 1 | 1 | 1 | 10 | validation | loss | 0.5 | 2026-11-23T09:39:05.123Z
+    lr | 0 | 0 | 1 | 1 | 1 | 10 | validation | macro_f1 | 0.84 | 2026-11-23T09:39:05.123Z
+    lr | 1 | 0 | 0 | 1 | 1 | 10 | validation | loss | 0.5 | 2026-11-23T09:39:12.123Z
+    lr | 1 | 0 | 0 | 1 | 1 | 10 | validation | macro_f1 | 0.1 | 2026-11-23T09:39:12.123Z
+    lr | 1 | 0 | 0 | 2 | 1 | 10 | validation | loss | 0.5 | 2026-11-23T09:39:15.123Z
+    lr | 1 | 0 | 0 | 2 | 1 | 10 | validation | macro_f1 | - | 2026-11-23T09:39:15.123Z
+    ");
+}
+
+#[tokio::test]
+async fn checkpoints() {
+    let story = Story::told().await;
+    insta::assert_snapshot!(view(&story, "select * from checkpoints").await, @r"
+    sweep | trial | repeat | fold | kind | path | epoch | score | bytes | sha256 | attempt | at
+    lr | 0 | 0 | 0 | best | best.safetensors | 2 | 0.8 | 1024 | ab12 | 1 | 2026-11-23T09:39:07.123Z
+    lr | 0 | 0 | 0 | last | last.safetensors | 1 | - | 1024 | ab12 | 1 | 2026-11-23T09:39:06.123Z
+    lr | 2 | 0 | 0 | last | last.safetensors | 2 | - | 1024 | ab12 | 2 | 2026-11-23T10:39:25.123Z
+    ");
+}
+
+#[tokio::test]
+async fn predictions() {
+    let story = Story::told().await;
+    insta::assert_snapshot!(view(&story, "select * from predictions").await, @r"
+    sweep | trial | repeat | fold | document | label | predicted | confidence
+    lr | 0 | 0 | 0 | 甲 | 体育 | 体育 | 0.9
+    lr | 0 | 0 | 0 | 乙 | 财经 | 体育 | 0.625
+    lr | 0 | 0 | 1 | 丙 | 财经 | 财经 | 0.75
+    ");
+}
+
+#[tokio::test]
+async fn leaderboard() {
+    let story = Story::told().await;
+    insta::assert_snapshot!(view(&story, "select * from leaderboard").await, @r#"
+    sweep | rank | trial | score | score_se | tied_with_best | params
+    lr | 1 | 0 | 0.82 | 0.02 | 1 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]}
+    lr | 2 | 2 | 0.8 | 0.01 | 1 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]}
+    lr | 3 | 3 | 0.5 | 0.0 | 0 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]}
+    "#);
+}
+
+#[tokio::test]
+async fn the_documented_views_and_columns_are_those_that_there_are() {
+    let story = Story::untold().await;
+    let names = "select name from sqlite_master where type = 'view' order by rowid";
+    let mut found = String::new();
+    for row in story.reader().query(names).await.expect("lists the views").rows {
+        let crate::store::Cell::Text(name) = &row[0] else {
+            panic!("a view without a name")
+        };
+        let table = story
+            .reader()
+            .query(&format!("select * from {name}"))
+            .await
+            .expect("the view works");
+        writeln!(found, "{name}: {}", table.columns.join(" ")).expect("a string takes text");
+    }
+    let mut documented = String::new();
+    for view in schema() {
+        let columns: Vec<&str> = view.columns.iter().map(|column| column.name).collect();
+        writeln!(documented, "{}: {}", view.name, columns.join(" ")).expect("a string takes text");
+        assert!(!view.about.is_empty() && view.columns.iter().all(|column| !column.about.is_empty()));
+    }
+    assert_eq!(documented, found);
+}
+
+#[tokio::test]
+async fn every_example_of_the_documentation_answers() {
+    let story = Story::told().await;
+    let document = include_str!("../../../docs/sql.md");
+    let mut answers = String::new();
+    for block in document.split("```sql\n").skip(1) {
+        let sql = block.split("```").next().unwrap_or_default();
+        let answer = view(&story, sql).await;
+        writeln!(answers, "{answer}\n").expect("a string takes text");
+    }
+    insta::assert_snapshot!(answers.trim_end(), @r#"
+    rank | trial | score | se | tied_with_best | params
+    1 | 0 | 0.82 | 0.02 | 1 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]}
+    2 | 2 | 0.8 | 0.01 | 1 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]}
+    3 | 3 | 0.5 | 0.0 | 0 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]}
+
+    name | value | trials | mean | best
+    model.label_attention | doc | 3 | 0.7067 | 0.82
+    text.normalize | ["nfkc"] | 3 | 0.7067 | 0.82
+    train.learning_rate | 0.001 | 1 | 0.82 | 0.82
+    train.learning_rate | 0.003 | 1 | 0.8 | 0.8
+    train.learning_rate | 1e-5 | 1 | 0.5 | 0.5
+
+    epoch | name | mean | folds
+    1 | loss | 0.5 | 2
+    2 | loss | 0.5 | 1
+    1 | macro_f1 | 0.77 | 2
+    2 | macro_f1 | 0.8 | 1
+
+    state | why | runs | seconds_lost
+    cancelled | another fold of its trial failed | 1 | 6.0
+    failed | its macro_f1 is NaN | 1 | 3.0
+    failed | no such program | 1 | -
+    failed | out of memory | 1 | 2.0
+    interrupted | stopped by the user | 1 | 2.0
+
+    label | predicted | documents | confidence
+    财经 | 体育 | 1 | 0.625
+
+    document | label | answers | wrong
+    乙 | 财经 | 1 | 1
+
+    host | device | runs | seconds | peak_memory_mb
+    box | cuda:0 | 7 | 36.0 | 512
+    box | cuda:1 | 5 | 25.0 | 512
+    - | - | 1 | - | -
+    "#);
+}
