@@ -17,6 +17,8 @@ create table sweep (
     -- runs of one finished trial: k * repeats
     folds integer not null,
     documents integer,
+    -- of the file of documents: a sweep resumes on the same data only
+    data_sha256 text,
     -- JSON list, in the order of the probabilities
     classes text not null default '[]',
     spec text not null,

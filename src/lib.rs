@@ -4,14 +4,21 @@
 //!
 //! - core, pure: [`spec`] the file that the user writes; [`search`] which point comes next; [`sweep`] what happens
 //!   next; [`protocol`] the messages of a run; [`metrics`] scores.
-//! - learn, candle: [`text`] from files to windows of tokens.
+//! - learn, candle: [`text`] from files to windows of tokens and folds; [`model`] windows to logits; [`train`] one run.
+//! - edge: [`worker`] one run in its process; [`driver`] all runs of a sweep; [`store`] SQLite; [`cli`] the terminal;
+//!   [`settings`] of the machine; [`failure`] errors for people.
 
+pub mod cli;
+pub mod driver;
+pub mod failure;
 pub mod metrics;
 pub mod model;
 pub mod protocol;
 pub mod search;
+pub mod settings;
 pub mod spec;
 pub mod store;
 pub mod sweep;
 pub mod text;
 pub mod train;
+pub mod worker;

@@ -65,6 +65,8 @@ pub struct NewSweep {
     /// Runs of one finished trial: k * repeats.
     pub folds: u32,
     pub documents: Option<u64>,
+    /// Hash of the file of documents.
+    pub data_sha256: Option<String>,
     /// In the order of the probabilities of a prediction.
     pub classes: Vec<String>,
     pub host: String,

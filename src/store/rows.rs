@@ -24,6 +24,7 @@ pub struct SweepRecord {
     pub overrides: Vec<String>,
     pub project: PathBuf,
     pub documents: Option<u64>,
+    pub data_sha256: Option<String>,
     pub classes: Vec<String>,
     /// Of the `sweep` that made it.
     pub version: String,
@@ -190,6 +191,7 @@ impl FromRow<'_, SqliteRow> for SweepRecord {
             documents: row
                 .try_get::<Option<i64>, _>("documents")?
                 .map(|documents| documents as u64),
+            data_sha256: row.try_get("data_sha256")?,
             classes: json(row, "classes")?,
             version: row.try_get("version")?,
             host: row.try_get("host")?,

@@ -32,9 +32,9 @@ pub(super) async fn insert_sweep(db: &mut Db, name: &str, new: &NewSweep, at: Mi
         Direction::Minimize => "minimize",
     };
     sqlx::query_scalar(
-        "insert into sweep (name, sampler, objective, direction, planned, folds, documents, classes, spec, \
+        "insert into sweep (name, sampler, objective, direction, planned, folds, documents, data_sha256, classes, spec, \
          spec_path, overrides, project, version, host, created_ms) \
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
     )
     .bind(name)
     .bind(&new.sampler)
@@ -43,6 +43,7 @@ pub(super) async fn insert_sweep(db: &mut Db, name: &str, new: &NewSweep, at: Mi
     .bind(new.trials)
     .bind(new.folds)
     .bind(new.documents.map(|documents| documents as i64))
+    .bind(&new.data_sha256)
     .bind(json(&new.classes)?)
     .bind(&new.spec)
     .bind(new.spec_path.to_string_lossy())

@@ -68,6 +68,7 @@ pub(super) fn new_sweep(name: &str) -> NewSweep {
         trials: Some(6),
         folds: 2,
         documents: Some(4),
+        data_sha256: Some("ab12".into()),
         classes: vec!["体育".to_owned(), "财经".to_owned()],
         host: "box".to_owned(),
     }

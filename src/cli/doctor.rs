@@ -1,0 +1,175 @@
+//! `sweep doctor`: what this machine has, and what is missing.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{Format, cache_of, render};
+use crate::driver::Machine;
+use crate::failure::{Code, Failure};
+use crate::settings::{PROJECT_FILE, Settings, user_file};
+use crate::store::{Reader, StoreError};
+
+/// One thing that was looked at.
+struct Finding {
+    what: &'static str,
+    found: String,
+    /// What is wrong with it, and how to mend it.
+    problem: Option<String>,
+}
+
+/// Looks at devices, database, caches and settings.
+pub(super) async fn doctor(settings: &Settings, format: Format) -> Result<Code, Failure> {
+    let machine = Machine::here();
+    let mut findings = vec![
+        good(
+            "version",
+            format!(
+                "sweep {}{}",
+                env!("CARGO_PKG_VERSION"),
+                if cfg!(feature = "cuda") { " with cuda" } else { "" }
+            ),
+        ),
+        good("processor", format!("{} cores, {}", machine.cores, instructions())),
+        good("memory", memory()),
+        cards(&machine),
+        database(&settings.db).await,
+        good("cache", cache(&cache_of(&settings.db))),
+    ];
+    let files = [user_file(), Some(PROJECT_FILE.into())].into_iter().flatten();
+    let files: Vec<String> = files
+        .filter(|file| file.exists())
+        .map(|file| file.display().to_string())
+        .collect();
+    findings.push(good(
+        "settings",
+        if files.is_empty() {
+            "defaults".to_owned()
+        } else {
+            files.join(", ")
+        },
+    ));
+    let sick = findings.iter().any(|finding| finding.problem.is_some());
+    if format == Format::Json {
+        let finding =
+            |finding: &Finding| json!({ "what": finding.what, "found": finding.found, "problem": finding.problem });
+        render::json(&findings.iter().map(finding).collect::<Vec<_>>())?;
+    } else {
+        for Finding { what, found, problem } in &findings {
+            println!("{} {what:10} {found}", if problem.is_some() { "✗" } else { "✓" });
+            if let Some(problem) = problem {
+                println!("  {:10} {problem}", "");
+            }
+        }
+    }
+    Ok(if sick { Code::Broken } else { Code::Good })
+}
+
+fn good(what: &'static str, found: String) -> Finding {
+    Finding {
+        what,
+        found,
+        problem: None,
+    }
+}
+
+fn cards(machine: &Machine) -> Finding {
+    if machine.cards.is_empty() {
+        return good("cards", format!("none ({})", machine.without_cards));
+    }
+    let names: Vec<&str> = machine.cards.iter().map(|card| card.description.as_str()).collect();
+    good("cards", names.join(", "))
+}
+
+async fn database(path: &Path) -> Finding {
+    let name = path.display();
+    match Reader::open(path).await {
+        Ok(reader) => match reader.sweeps().await {
+            Ok(sweeps) => good("database", format!("{name}: {} sweeps", sweeps.len())),
+            Err(error) => Finding {
+                what: "database",
+                found: name.to_string(),
+                problem: Some(error.to_string()),
+            },
+        },
+        Err(StoreError::Missing { .. } | StoreError::Empty { .. }) => {
+            let directory = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
+            let writable = tempfile_in(directory);
+            let problem = writable
+                .err()
+                .map(|error| format!("cannot write to {}: {error}", directory.display()));
+            Finding {
+                what: "database",
+                found: format!("{name}: not there yet, `sweep run` makes it"),
+                problem,
+            }
+        }
+        Err(error) => Finding {
+            what: "database",
+            found: name.to_string(),
+            problem: Some(error.to_string()),
+        },
+    }
+}
+
+/// Whether a file can be made in a directory.
+fn tempfile_in(directory: &Path) -> std::io::Result<()> {
+    let path = directory.join(format!(".sweep-doctor-{}", std::process::id()));
+    fs::write(&path, b"")?;
+    fs::remove_file(&path)
+}
+
+fn cache(path: &Path) -> String {
+    let files = fs::read_dir(path).into_iter().flatten().flatten();
+    let sizes: Vec<u64> = files
+        .filter_map(|file| file.metadata().ok())
+        .map(|file| file.len())
+        .collect();
+    let megabytes = sizes.iter().sum::<u64>() as f64 / 1e6;
+    format!(
+        "{}: {} files, {megabytes:.1} MB (may be deleted)",
+        path.display(),
+        sizes.len()
+    )
+}
+
+fn memory() -> String {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let gigabytes = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        let kilobytes = line.and_then(|line| {
+            line.trim_start_matches(':')
+                .trim()
+                .trim_end_matches(" kB")
+                .parse::<f64>()
+                .ok()
+        });
+        kilobytes.map(|kilobytes| kilobytes / f64::from(1 << 20))
+    };
+    match (gigabytes("MemTotal"), gigabytes("MemAvailable")) {
+        (Some(total), Some(available)) => format!("{total:.1} GiB, {available:.1} GiB free"),
+        _ => "unknown".to_owned(),
+    }
+}
+
+/// The widest instructions that the kernels use here.
+fn instructions() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            return "AVX-512";
+        }
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            return "AVX2";
+        }
+        "SSE2: old, and slow"
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        std::env::consts::ARCH
+    }
+}

@@ -1,0 +1,220 @@
+//! The command line: the only place that prints.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is what a command line does"
+)]
+
+mod check;
+mod doctor;
+mod progress;
+mod read;
+mod render;
+mod run;
+mod sql;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::failure::{Code, Failure};
+use crate::settings::Settings;
+use crate::spec::{Override, Problems, Spec};
+
+/// Hyperparameter sweeps of a hierarchical BERT long-text classifier.
+///
+/// A sweep file says which documents, which model and which hyperparameters to vary. `sweep run` trains every point
+/// with k-fold cross-validation on the devices that it finds, and records everything in SQLite.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// The database [default: experiments.db]
+    #[arg(long, global = true, value_name = "PATH")]
+    db: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// What is logged to stderr: error, warn, info, debug, or a filter such as sweep=debug
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// Comma-separated values (`sweep sql` only)
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a sweep file from its beginning to its leaderboard
+    Run(run::RunArgs),
+    /// Continue a sweep that was stopped, killed or lost [default: the newest unfinished one]
+    Resume(run::ResumeArgs),
+    /// Validate a sweep file, print what it comes to, and run nothing
+    Check(check::CheckArgs),
+    /// List the sweeps of the database
+    Ls,
+    /// Show a sweep, or one of its trials
+    Show(read::ShowArgs),
+    /// Print the log of a run
+    Logs(read::LogsArgs),
+    /// Ask the database in SQL, read-only; without a query, list its views and columns
+    Sql(sql::SqlArgs),
+    /// Tell what this machine has, and what is missing
+    Doctor,
+    /// Train one run (started by `sweep run`)
+    #[command(hide = true)]
+    Worker,
+}
+
+/// A sweep file and changes to it.
+#[derive(Debug, Args)]
+struct SpecArgs {
+    /// The sweep file
+    spec: PathBuf,
+    /// Change a key of the sweep file for this run, such as train.epochs=2 (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// A sweep file that was read.
+struct Loaded {
+    spec: Spec,
+    text: String,
+    /// What the paths in it are relative to.
+    project: PathBuf,
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if matches!(cli.command, Command::Worker) {
+        log_to_stderr("info");
+        return crate::worker::work();
+    }
+    let result = settings(&cli.common).and_then(|settings| {
+        log_to_stderr(&settings.log);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(|error| Failure::new(Code::Broken, format!("cannot start: {error}")))?;
+        runtime.block_on(dispatch(cli.command, &settings, cli.common.format))
+    });
+    let code = match result {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.code
+        }
+    };
+    ExitCode::from(code as u8)
+}
+
+async fn dispatch(command: Command, settings: &Settings, format: Format) -> Result<Code, Failure> {
+    if format == Format::Csv && !matches!(command, Command::Sql(_)) {
+        return Err(Failure::new(
+            Code::Usage,
+            "--format csv is for `sweep sql`; here: table or json",
+        ));
+    }
+    match command {
+        Command::Run(args) => run::run(args, settings, format).await,
+        Command::Resume(args) => run::resume(args, settings, format).await,
+        Command::Check(args) => check::check(args, settings, format).await,
+        Command::Ls => read::ls(settings, format).await,
+        Command::Show(args) => read::show(args, settings, format).await,
+        Command::Logs(args) => read::logs(args, settings, format).await,
+        Command::Sql(args) => sql::sql(args, settings, format).await,
+        Command::Doctor => doctor::doctor(settings, format).await,
+        Command::Worker => Ok(Code::Good),
+    }
+}
+
+fn settings(common: &Common) -> Result<Settings, Failure> {
+    let mut settings = Settings::read().map_err(|error| Failure::new(Code::Usage, format!("settings: {error}")))?;
+    if let Some(db) = &common.db {
+        settings.db.clone_from(db);
+    }
+    if let Some(log) = &common.log {
+        settings.log.clone_from(log);
+    }
+    Ok(settings)
+}
+
+fn log_to_stderr(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| "warn".into());
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+impl SpecArgs {
+    fn load(&self) -> Result<Loaded, Failure> {
+        let path = self.spec.display().to_string();
+        let bytes = std::fs::read(&self.spec)
+            .map_err(|error| Failure::new(Code::BadInput, format!("cannot read {path}: {error}")))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count();
+            Failure::new(Code::BadInput, format!("{path} is not valid UTF-8  (line {line})"))
+        })?;
+        let spec = parse(&self.spec, &text, &self.set)
+            .map_err(|problems| Failure::spec(&path, &problems).hint("docs/sweep-file.md lists all keys"))?;
+        Ok(Loaded {
+            spec,
+            text,
+            project: project_of(&self.spec)?,
+        })
+    }
+}
+
+/// Reads a sweep file's text with its changes.
+fn parse(path: &Path, text: &str, changes: &[String]) -> Result<Spec, Problems> {
+    let overrides: Vec<Override> = changes
+        .iter()
+        .map(|change| Override::parse(change))
+        .collect::<Result<_, _>>()
+        .map_err(Problems::from)?;
+    let stem = path
+        .file_stem()
+        .map_or_else(|| "sweep".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    Spec::parse(&stem, text, &overrides)
+}
+
+/// The directory of a sweep file, or the one around it if that is called `sweeps`.
+fn project_of(path: &Path) -> Result<PathBuf, Failure> {
+    let absolute = std::fs::canonicalize(path)
+        .map_err(|error| Failure::new(Code::BadInput, format!("cannot read {}: {error}", path.display())))?;
+    let directory = absolute.parent().unwrap_or(Path::new("/"));
+    let outer = directory
+        .parent()
+        .filter(|_| directory.file_name().is_some_and(|name| name == "sweeps"));
+    Ok(outer.unwrap_or(directory).to_owned())
+}
+
+/// Where tokenised documents of a database's sweeps are kept; no sweep can have this name.
+fn cache_of(database: &Path) -> PathBuf {
+    crate::store::sweep_directory(database, ".cache")
+}

@@ -1,0 +1,232 @@
+//! What is seen while a sweep runs: bars on a terminal, else one line an event.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::Instant;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::render;
+use crate::driver::Notice;
+use crate::protocol::{Progress, Split};
+use crate::spec::Direction;
+use crate::sweep::{Fact, RunEnd, RunId, SlotId, TrialEnd};
+
+/// Shows a sweep on stderr.
+pub(super) struct Screen {
+    objective: String,
+    direction: Direction,
+    best: Option<f64>,
+    finished: u64,
+    shown: Shown,
+    started: BTreeMap<RunId, Instant>,
+}
+
+enum Shown {
+    Lines,
+    Bars {
+        all: MultiProgress,
+        total: ProgressBar,
+        slots: Vec<ProgressBar>,
+        runs: BTreeMap<RunId, SlotId>,
+        last: BTreeMap<RunId, f64>,
+    },
+}
+
+impl Screen {
+    /// `runs` in all, of which `finished` are over.
+    pub(super) fn new(objective: &str, direction: Direction, runs: u64, finished: u64, slots: usize) -> Self {
+        let shown = if std::io::stderr().is_terminal() {
+            Shown::bars(runs, finished, slots)
+        } else {
+            Shown::Lines
+        };
+        Self {
+            objective: objective.to_owned(),
+            direction,
+            best: None,
+            finished,
+            shown,
+            started: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn notice(&mut self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Progress { run, progress } => self.progress(*run, progress),
+            Notice::Fact(fact) => self.fact(fact),
+            Notice::Draining { running } => {
+                let what = format!(
+                    "stopping: {running} runs come to their end; Ctrl-C again ends them now (`sweep resume` continues)"
+                );
+                self.say(&what);
+            }
+            Notice::Killing => self.say("ending the runs; `sweep resume` continues from their last checkpoints"),
+        }
+    }
+
+    /// Takes the bars away.
+    pub(super) fn close(&mut self) {
+        if let Shown::Bars { all, .. } = &self.shown {
+            // a terminal that is gone has nothing to clear
+            let _ = all.clear();
+        }
+    }
+
+    fn fact(&mut self, fact: &Fact) {
+        match fact {
+            Fact::TrialProposed { trial, point } => self.say(&format!("trial {trial}: {point}")),
+            Fact::RunStarted { run, slot, place } => {
+                self.started.insert(*run, Instant::now());
+                if let Shown::Bars { slots, runs, .. } = &mut self.shown {
+                    runs.insert(*run, *slot);
+                    if let Some(bar) = slots.get(slot.0 as usize) {
+                        bar.reset();
+                        bar.set_prefix(run.to_string());
+                        bar.set_message("reads its documents");
+                    }
+                } else {
+                    eprintln!("run {run} started on {} (pid {})", place.device, place.pid);
+                }
+            }
+            Fact::Measured { run, measurement } if measurement.split == Split::Validation => {
+                let score = measurement.values.get(&self.objective).copied().unwrap_or(f64::NAN);
+                match &mut self.shown {
+                    Shown::Bars { last, .. } => {
+                        last.insert(*run, score);
+                    }
+                    Shown::Lines => eprintln!("run {run} epoch {}: {} {score:.4}", measurement.epoch, self.objective),
+                }
+            }
+            Fact::RunEnded { run, end } => self.run_ended(*run, end),
+            Fact::TrialEnded {
+                trial,
+                end: TrialEnd::Finished { score, score_se },
+            } => {
+                if self.best.is_none_or(|best| self.direction.better(*score, best)) {
+                    self.best = Some(*score);
+                }
+                let score = render::score_with_error(Some(*score), *score_se);
+                self.say(&format!("trial {trial} finished: {} {score}", self.objective));
+            }
+            Fact::TrialEnded {
+                trial,
+                end: TrialEnd::Failed { why },
+            } => self.say(&format!("trial {trial} failed: {why}")),
+            Fact::TrialReopened { trial } => self.say(&format!("trial {trial} is tried again")),
+            _ => {}
+        }
+    }
+
+    fn run_ended(&mut self, run: RunId, end: &RunEnd) {
+        let seconds = self
+            .started
+            .remove(&run)
+            .map_or(0.0, |started| started.elapsed().as_secs_f64());
+        let took = render::duration(seconds);
+        match end {
+            RunEnd::Finished {
+                score,
+                best_epoch,
+                epochs,
+                ..
+            } => {
+                self.finished += 1;
+                if matches!(self.shown, Shown::Lines) {
+                    let objective = &self.objective;
+                    eprintln!("run {run} finished in {took}: {objective} {score:.4} (epoch {best_epoch} of {epochs})");
+                }
+            }
+            RunEnd::Failed { why } => self.say(&format!("run {run} failed after {took}: {why}")),
+            RunEnd::Crashed { why } => self.say(&format!("run {run} died after {took}: {why}")),
+            RunEnd::Interrupted { why } => self.say(&format!("run {run} interrupted: {why}")),
+            RunEnd::Cancelled { why } => self.say(&format!("run {run} cancelled: {why}")),
+        }
+        let (best, finished) = (self.best, self.finished);
+        if let Shown::Bars {
+            total,
+            slots,
+            runs,
+            last,
+            ..
+        } = &mut self.shown
+        {
+            last.remove(&run);
+            total.set_position(finished);
+            if let Some(best) = best {
+                total.set_message(format!("best {} {best:.4}", self.objective));
+            }
+            if let Some(bar) = runs.remove(&run).and_then(|slot| slots.get(slot.0 as usize)) {
+                bar.reset();
+                bar.set_prefix("-");
+                bar.set_message("");
+            }
+        }
+    }
+
+    fn progress(&mut self, run: RunId, progress: &Progress) {
+        let Shown::Bars { slots, runs, last, .. } = &self.shown else {
+            return;
+        };
+        let Some(bar) = runs.get(&run).and_then(|slot| slots.get(slot.0 as usize)) else {
+            return;
+        };
+        bar.set_length(progress.steps);
+        bar.set_position(progress.step);
+        if progress.epoch == 0 {
+            bar.set_message("encodes the documents once (frozen encoder)");
+            return;
+        }
+        let score = last
+            .get(&run)
+            .map(|score| format!("  {} {score:.4}", self.objective))
+            .unwrap_or_default();
+        let Progress {
+            epoch, epochs, loss, ..
+        } = progress;
+        bar.set_message(format!("epoch {epoch}/{epochs}  loss {loss:.4}{score}"));
+    }
+
+    fn say(&self, line: &str) {
+        match &self.shown {
+            Shown::Lines => eprintln!("{line}"),
+            Shown::Bars { all, .. } => {
+                // a terminal that is gone hears nothing
+                let _ = all.println(line);
+            }
+        }
+    }
+}
+
+impl Shown {
+    fn bars(runs: u64, finished: u64, slots: usize) -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let style = |template: &str| {
+            ProgressStyle::with_template(template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("━╸─")
+        };
+        let total = all.add(ProgressBar::new(runs));
+        total.set_style(style(
+            "runs     {bar:24.green} {pos}/{len}  {elapsed} gone, {eta} to go  {msg}",
+        ));
+        total.set_position(finished);
+        total.reset_eta();
+        total.enable_steady_tick(std::time::Duration::from_secs(1));
+        let slot = |_| {
+            let bar = all.add(ProgressBar::new(1));
+            bar.set_style(style("{prefix:8} {bar:24.cyan} {pos}/{len}  {wide_msg}"));
+            bar.set_prefix("-");
+            bar.tick();
+            bar
+        };
+        let slots = (0..slots).map(slot).collect();
+        Self::Bars {
+            all,
+            total,
+            slots,
+            runs: BTreeMap::new(),
+            last: BTreeMap::new(),
+        }
+    }
+}

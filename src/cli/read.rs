@@ -1,0 +1,308 @@
+//! `sweep ls`, `show` and `logs`: what is recorded.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Format, render};
+use crate::failure::{Code, Failure};
+use crate::protocol::Split;
+use crate::settings::Settings;
+use crate::store::{Reader, RunRow, SweepRecord, SweepRow, TrialRow, log_path};
+use crate::sweep::{FoldId, RunId, TrialId};
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Name of the sweep [default: the newest]
+    sweep: Option<String>,
+    /// One trial, with its folds
+    #[arg(long, value_name = "N")]
+    trial: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LogsArgs {
+    /// Name of the sweep
+    sweep: String,
+    /// The run as it is printed elsewhere: TRIAL/FOLD, TRIAL/FOLDrREPEAT, with #ATTEMPT for one attempt
+    run: String,
+}
+
+/// All sweeps.
+pub(super) async fn ls(settings: &Settings, format: Format) -> Result<Code, Failure> {
+    let sweeps = Reader::open(&settings.db).await?.sweeps().await?;
+    if format == Format::Json {
+        render::json(&sweeps)?;
+        return Ok(Code::Good);
+    }
+    if sweeps.is_empty() {
+        println!("no sweeps yet: `sweep run SPEC` makes one");
+        return Ok(Code::Good);
+    }
+    let row = |row: &SweepRow| {
+        vec![
+            row.sweep.clone(),
+            state(&row.state),
+            format!("{}/{}", row.finished, row.trials),
+            row.failed.to_string(),
+            row.objective.clone(),
+            render::score(row.best_score),
+            render::duration(row.seconds),
+            row.started_at
+                .clone()
+                .unwrap_or_default()
+                .replace('T', " ")
+                .chars()
+                .take(16)
+                .collect(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = sweeps.iter().map(row).collect();
+    let header = [
+        "sweep",
+        "state",
+        "trials",
+        "failed",
+        "objective",
+        "best",
+        "took",
+        "started (UTC)",
+    ];
+    println!("{}", render::table(&header, &rows));
+    Ok(Code::Good)
+}
+
+/// One sweep, or one trial.
+pub(super) async fn show(args: ShowArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
+    let reader = Reader::open(&settings.db).await?;
+    let record = match &args.sweep {
+        Some(name) => reader.sweep(name).await?,
+        None => reader.latest().await?,
+    };
+    match args.trial {
+        Some(trial) => show_trial(&reader, &record, TrialId(trial), format).await,
+        None => show_sweep(&reader, &record, format).await,
+    }
+}
+
+async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Result<Code, Failure> {
+    let name = &record.name;
+    let sweep = reader.sweeps().await?.into_iter().find(|row| row.sweep == *name);
+    let sweep = sweep.ok_or_else(|| Failure::new(Code::Broken, format!("{name} is gone from the database")))?;
+    let (trials, leaderboard) = (reader.trials(name).await?, reader.leaderboard(name).await?);
+    if format == Format::Json {
+        render::json(&json!({
+            "sweep": sweep, "trials": trials, "leaderboard": leaderboard,
+            "spec": record.spec, "overrides": record.overrides, "project": record.project,
+        }))?;
+        return Ok(Code::Good);
+    }
+    println!(
+        "{name}: {}, {} of {} trials finished, {} failed, {}",
+        state(&sweep.state),
+        sweep.finished,
+        sweep.trials,
+        sweep.failed,
+        render::duration(sweep.seconds)
+    );
+    if let Some(why) = &sweep.why {
+        println!("why: {why}");
+    }
+    println!(
+        "started with {} on {} by sweep {}",
+        record.spec_path.display(),
+        record.host,
+        record.version
+    );
+    if !record.overrides.is_empty() {
+        println!("changes: {}", record.overrides.join(", "));
+    }
+    if !leaderboard.is_empty() {
+        println!("\n{}", render::leaderboard(&sweep.objective, &leaderboard));
+    }
+    let open: Vec<Vec<String>> = trials
+        .iter()
+        .filter(|trial| !leaderboard.iter().any(|row| row.trial == trial.trial))
+        .map(|trial| {
+            let folds = format!("{}/{}", trial.folds_done, trial.folds);
+            let why = trial.why.clone().unwrap_or_default();
+            vec![
+                trial.trial.to_string(),
+                state(&trial.state),
+                folds,
+                render::score(trial.score_so_far),
+                trial.params.to_string(),
+                why,
+            ]
+        })
+        .collect();
+    if !open.is_empty() {
+        println!(
+            "\n{}",
+            render::table(&["trial", "state", "folds", "so far", "parameters", "why"], &open)
+        );
+    }
+    Ok(Code::Good)
+}
+
+async fn show_trial(reader: &Reader, record: &SweepRecord, id: TrialId, format: Format) -> Result<Code, Failure> {
+    let name = &record.name;
+    let trials = reader.trials(name).await?;
+    let trial: &TrialRow = trials.iter().find(|trial| trial.trial == id).ok_or_else(|| {
+        Failure::new(
+            Code::Usage,
+            format!("{name} has no trial {id}: it has {}", trials.len()),
+        )
+    })?;
+    let runs: Vec<RunRow> = reader
+        .runs(name)
+        .await?
+        .into_iter()
+        .filter(|row| row.run.trial == id)
+        .collect();
+    let mut metrics = Vec::new();
+    for row in &runs {
+        let best = reader.metrics(name, row.run).await?.into_iter();
+        metrics.push(
+            best.filter(|metric| metric.split == Split::Validation && Some(metric.epoch) == row.best_epoch)
+                .collect::<Vec<_>>(),
+        );
+    }
+    if format == Format::Json {
+        render::json(&json!({ "trial": trial, "runs": runs, "metrics_of_best_epochs": metrics }))?;
+        return Ok(Code::Good);
+    }
+    println!(
+        "trial {id} of {name}: {}, {}",
+        state(&trial.state),
+        render::score_with_error(trial.score, trial.score_se)
+    );
+    for (key, value) in trial.params.iter() {
+        println!("  {key} = {}", render::value(value));
+    }
+    if let Some(why) = &trial.why {
+        println!("why: {why}");
+    }
+    let rows: Vec<Vec<String>> = runs.iter().map(run_cells).collect();
+    let header = [
+        "run",
+        "state",
+        "score",
+        "best epoch",
+        "epochs",
+        "device",
+        "took",
+        "memory",
+        "why",
+    ];
+    println!("\n{}", render::table(&header, &rows));
+    let mut names: Vec<&String> = metrics.iter().flatten().map(|metric| &metric.name).collect();
+    names.sort();
+    names.dedup();
+    let finished: Vec<usize> = (0..runs.len()).filter(|index| !metrics[*index].is_empty()).collect();
+    if !finished.is_empty() {
+        let mut header = vec!["validation, best epoch".to_owned()];
+        header.extend(finished.iter().map(|index| runs[*index].run.to_string()));
+        let of = |name: &String| {
+            let mut row = vec![name.clone()];
+            row.extend(finished.iter().map(|index| {
+                render::score(
+                    metrics[*index]
+                        .iter()
+                        .find(|metric| metric.name == *name)
+                        .and_then(|metric| metric.value),
+                )
+            }));
+            row
+        };
+        let rows: Vec<Vec<String>> = names.into_iter().map(of).collect();
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        println!("\n{}", render::table(&header, &rows));
+    }
+    println!("\nnext: sweep logs {name} {id}/0    what a run printed");
+    Ok(Code::Good)
+}
+
+fn run_cells(row: &RunRow) -> Vec<String> {
+    let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+    vec![
+        row.run.to_string(),
+        state(&row.state),
+        render::score(row.score),
+        number(row.best_epoch),
+        number(row.epochs),
+        row.device.clone().unwrap_or_default(),
+        row.seconds.map(render::duration).unwrap_or_default(),
+        row.peak_memory_mb
+            .map(|memory| format!("{memory} MB"))
+            .unwrap_or_default(),
+        row.why.clone().unwrap_or_default(),
+    ]
+}
+
+/// What a run printed.
+pub(super) async fn logs(args: LogsArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
+    let reader = Reader::open(&settings.db).await?;
+    let record = reader.sweep(&args.sweep).await?;
+    let wanted = parse_run(&args.run)?;
+    let runs = reader.runs(&record.name).await?.into_iter().map(|row| row.run);
+    let attempts = runs.filter(|run| run.trial == wanted.trial && run.fold == wanted.fold);
+    let run = if args.run.contains('#') {
+        attempts.into_iter().find(|run| *run == wanted)
+    } else {
+        attempts.last()
+    };
+    let run = run.ok_or_else(|| {
+        Failure::new(Code::Usage, format!("{} has no run {}", record.name, args.run)).hint(format!(
+            "`sweep show {} --trial {}` lists its runs",
+            record.name, wanted.trial
+        ))
+    })?;
+    let path = log_path(&settings.db, &record.name, run);
+    let bytes = std::fs::read(&path)
+        .map_err(|error| Failure::new(Code::Broken, format!("cannot read {}: {error}", path.display())))?;
+    let text = String::from_utf8_lossy(&bytes);
+    if format == Format::Json {
+        render::json(&json!({ "run": run, "path": path, "text": text }))?;
+    } else if text.is_empty() {
+        eprintln!("run {run} printed nothing ({})", path.display());
+    } else {
+        print!("{text}");
+    }
+    Ok(Code::Good)
+}
+
+/// Reads `3/1`, `3/1r2`, `3/1#2`.
+fn parse_run(text: &str) -> Result<RunId, Failure> {
+    let parse = || -> Option<RunId> {
+        let (rest, attempt) = text
+            .split_once('#')
+            .map_or(Some((text, 1)), |(rest, n)| Some((rest, n.parse().ok()?)))?;
+        let (trial, fold) = rest.split_once('/')?;
+        let (fold, repeat) = fold
+            .split_once('r')
+            .map_or(Some((fold, 0)), |(fold, n)| Some((fold, n.parse().ok()?)))?;
+        let fold = FoldId {
+            repeat,
+            fold: fold.parse().ok()?,
+        };
+        Some(RunId {
+            trial: TrialId(trial.parse().ok()?),
+            fold,
+            attempt,
+        })
+    };
+    parse().ok_or_else(|| {
+        Failure::new(
+            Code::Usage,
+            format!("{text:?} is no run: write TRIAL/FOLD, such as 3/1"),
+        )
+    })
+}
+
+/// A state as it is written in the database.
+fn state(state: &impl serde::Serialize) -> String {
+    serde_json::to_value(state)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}

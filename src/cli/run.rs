@@ -1,0 +1,264 @@
+//! `sweep run` and `sweep resume`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::progress::Screen;
+use super::{Format, Loaded, SpecArgs, cache_of, parse, render};
+use crate::driver::{Campaign, Machine, Materials, Slots, conduct, now};
+use crate::failure::{Code, Failure};
+use crate::search;
+use crate::settings::Settings;
+use crate::spec::Spec;
+use crate::store::{LeaderboardRow, NewSweep, Store, SweepRecord, SweepRow, SweepState};
+use crate::sweep::SweepEnd;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    spec: SpecArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    /// Name of the sweep
+    sweep: Option<String>,
+    /// Try failed trials again
+    #[arg(long)]
+    retry_failed: bool,
+}
+
+/// Starts a sweep and sees it to its end.
+pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
+    let Loaded { spec, text, project } = args.spec.load()?;
+    let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
+    let mut materials = Materials::new(project.clone(), cache_of(&settings.db), spec.folds.clone());
+    eprintln!("reading {}", spec.config.data.path);
+    materials.prepare(&spec).await?;
+    let material = materials.of(&spec.config).await?;
+    let statistics = material.corpus.statistics(&spec.config.model);
+    eprintln!("{}", super::check::summary(&statistics, &spec.config.model));
+    let store = Store::open(&settings.db).await?;
+    let new = NewSweep {
+        name: spec.name.clone(),
+        spec: text,
+        spec_path: args.spec.spec.clone(),
+        overrides: args.spec.set.clone(),
+        project,
+        sampler: name_of(&spec.search.sampler),
+        objective: spec.search.objective.clone(),
+        direction: spec.search.direction,
+        trials: Some(search::planned_trials(&spec.search)),
+        folds: spec.folds.runs(),
+        documents: Some(statistics.documents as u64),
+        data_sha256: Some(material.corpus.data_sha256().to_owned()),
+        classes: material.corpus.classes().to_vec(),
+        host: gethostname::gethostname().to_string_lossy().into_owned(),
+    };
+    let record = store.create_sweep(new, now()).await?;
+    let voyage = Voyage {
+        store,
+        record,
+        spec,
+        materials,
+        slots,
+        retry_failed: false,
+    };
+    voyage.sail(settings, format).await
+}
+
+/// Continues a sweep from what the database knows of it.
+pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
+    // asked before it is opened for writing, which would make one
+    let reader = crate::store::Reader::open(&settings.db).await;
+    match reader {
+        Ok(reader) => reader.close().await,
+        Err(crate::store::StoreError::Older { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let store = Store::open(&settings.db).await?;
+    let reader = store.reader();
+    let record = match &args.sweep {
+        Some(name) => reader.sweep(name).await?,
+        None if args.retry_failed => reader.latest().await?,
+        None => reader.latest_open().await?,
+    };
+    if record.state == SweepState::Finished && !args.retry_failed {
+        return Err(Failure::new(
+            Code::Usage,
+            format!("{} is finished: nothing is left to do", record.name),
+        )
+        .hint("--retry-failed tries failed trials again"));
+    }
+    let spec = parse(&record.spec_path, &record.spec, &record.overrides).map_err(|problems| {
+        Failure::spec(
+            &format!("the sweep file that {} was started with", record.name),
+            &problems,
+        )
+    })?;
+    let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
+    let mut materials = Materials::new(record.project.clone(), cache_of(&settings.db), spec.folds.clone());
+    let material = materials.of(&spec.config).await?;
+    if record
+        .data_sha256
+        .as_deref()
+        .is_some_and(|hash| hash != material.corpus.data_sha256())
+    {
+        let path = record.project.join(&spec.config.data.path);
+        let what = format!(
+            "{} changed since {} began: old and new scores would not compare",
+            path.display(),
+            record.name
+        );
+        return Err(
+            Failure::new(Code::BadInput, what).hint("put the old file back, or start a new sweep with `sweep run`")
+        );
+    }
+    let voyage = Voyage {
+        store,
+        record,
+        spec,
+        materials,
+        slots,
+        retry_failed: args.retry_failed,
+    };
+    voyage.sail(settings, format).await
+}
+
+/// Runs of the whole sweep.
+fn runs(spec: &Spec) -> usize {
+    search::planned_trials(&spec.search) as usize * spec.folds.runs() as usize
+}
+
+fn name_of(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// A sweep about to run.
+struct Voyage {
+    store: Store,
+    record: SweepRecord,
+    spec: Spec,
+    materials: Materials,
+    slots: Slots,
+    retry_failed: bool,
+}
+
+/// What `--format json` prints in the end.
+#[derive(Serialize)]
+struct Outcome {
+    sweep: SweepRow,
+    leaderboard: Vec<LeaderboardRow>,
+}
+
+impl Voyage {
+    async fn sail(self, settings: &Settings, format: Format) -> Result<Code, Failure> {
+        let Self {
+            store,
+            record,
+            spec,
+            materials,
+            slots,
+            retry_failed,
+        } = self;
+        let (trials, folds) = (search::planned_trials(&spec.search), spec.folds.runs());
+        eprintln!(
+            "sweep {}: {trials} trials x {folds} folds, {}",
+            record.name, slots.choice
+        );
+        let done = store.reader().runs(&record.name).await?;
+        let done = done
+            .iter()
+            .filter(|run| run.state == crate::store::RunState::Finished)
+            .count();
+        let (objective, direction) = (&spec.search.objective, spec.search.direction);
+        let mut screen = Screen::new(
+            objective,
+            direction,
+            runs(&spec) as u64,
+            done as u64,
+            slots.places.len(),
+        );
+        let campaign = Campaign {
+            store: &store,
+            record: &record,
+            spec: &spec,
+            materials,
+            slots,
+            retry_failed,
+        };
+        let end = conduct(campaign, &mut |notice| screen.notice(&notice)).await;
+        screen.close();
+        let end = end?;
+        let outcome = outcome(&store, &record.name).await?;
+        store.close().await?;
+        match format {
+            Format::Json => render::json(&outcome)?,
+            Format::Table | Format::Csv => print(&outcome, &end, &settings.db),
+        }
+        Ok(match end {
+            SweepEnd::Stopped { .. } => Code::Interrupted,
+            SweepEnd::Finished if outcome.sweep.failed > 0 => Code::RunsFailed,
+            SweepEnd::Finished => Code::Good,
+        })
+    }
+}
+
+async fn outcome(store: &Store, name: &str) -> Result<Outcome, Failure> {
+    let sweep = store.reader().sweeps().await?.into_iter().find(|row| row.sweep == name);
+    let sweep = sweep.ok_or_else(|| Failure::new(Code::Broken, format!("{name} is gone from the database")))?;
+    Ok(Outcome {
+        sweep,
+        leaderboard: store.reader().leaderboard(name).await?,
+    })
+}
+
+fn print(outcome: &Outcome, end: &SweepEnd, database: &PathBuf) {
+    let Outcome { sweep, leaderboard } = outcome;
+    let SweepRow {
+        sweep: name,
+        finished,
+        failed,
+        trials,
+        seconds,
+        ..
+    } = sweep;
+    let took = render::duration(*seconds);
+    println!();
+    match end {
+        SweepEnd::Finished => println!("{name}: {finished} of {trials} trials finished, {failed} failed, in {took}"),
+        SweepEnd::Stopped { why } => {
+            println!("{name}: stopped by {why} after {took}; {finished} of {trials} trials finished")
+        }
+    }
+    if !leaderboard.is_empty() {
+        println!("\n{}\n", render::leaderboard(&sweep.objective, leaderboard));
+        if leaderboard.iter().any(|row| row.tied_with_best && row.rank > 1) {
+            println!("= within one standard error of the best");
+        }
+    }
+    let db = if database.as_os_str() == "experiments.db" {
+        String::new()
+    } else {
+        format!(" --db {}", database.display())
+    };
+    if matches!(end, SweepEnd::Stopped { .. }) {
+        println!("next: sweep resume {name}{db}");
+        return;
+    }
+    if *failed > 0 {
+        println!("next: sweep show {name}{db}                      why trials failed");
+        println!("      sweep resume {name} --retry-failed{db}     to try them again");
+        return;
+    }
+    if let Some(best) = leaderboard.first() {
+        println!(
+            "next: sweep show {name} --trial {}{db}          its folds and metrics",
+            best.trial
+        );
+        println!("      sweep sql \"select * from leaderboard\"{db}  everything is SQL: `sweep sql` lists the views");
+    }
+}

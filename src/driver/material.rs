@@ -1,0 +1,201 @@
+//! What runs are made of: tokenised documents and folds, made once for all trials that share them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::model::{PretrainedError, Sizes, read_sizes, read_weights};
+use crate::search;
+use crate::search::space::Point;
+use crate::spec::{Config, Encoder, FoldPlan, Problems, Spec};
+use crate::text::folds::{FoldError, Folds, Labels};
+use crate::text::{Corpus, CorpusError, prepare};
+
+#[derive(Debug, Error)]
+pub enum MaterialError {
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    #[error("{}", explain(source, classes))]
+    Folds { source: FoldError, classes: Vec<String> },
+    #[error(transparent)]
+    Encoder(#[from] PretrainedError),
+    #[error("model.{key}: {what}")]
+    Model { key: &'static str, what: String },
+    #[error("the configuration at {point} cannot run:\n{problems}")]
+    Point { point: Point, problems: Problems },
+    #[error("with {point}: {source}")]
+    At { point: Point, source: Box<MaterialError> },
+    #[error("preparing the documents ended early")]
+    Lost,
+}
+
+fn explain(error: &FoldError, classes: &[String]) -> String {
+    let name = |class: u32| classes.get(class as usize).map_or("?", String::as_str);
+    match error {
+        FoldError::TooFewOfClass { class, documents, k } => {
+            let class = name(*class);
+            format!(
+                "folds.k: class {class:?} has {documents} documents, fewer than the {k} folds; lower folds.k, add \
+                 documents, or set folds.stratify = false"
+            )
+        }
+        FoldError::UnseenClass { class, groups, k } => {
+            let class = name(*class);
+            format!(
+                "folds.k: the {groups} groups of class {class:?} cannot be spread over {k} folds: a fold would be \
+                 trained without it; lower folds.k, or set folds.stratify = false"
+            )
+        }
+        other => format!("folds.k: {other}"),
+    }
+}
+
+/// Documents and folds of one configuration.
+#[derive(Debug)]
+pub struct Material {
+    pub corpus: Corpus,
+    pub path: PathBuf,
+    pub folds: Folds,
+}
+
+/// All materials of a sweep, by what they are made from.
+#[derive(Debug)]
+pub struct Materials {
+    project: PathBuf,
+    cache: PathBuf,
+    plan: FoldPlan,
+    known: BTreeMap<String, Arc<Material>>,
+    encoders: BTreeMap<String, Sizes>,
+}
+
+/// Points that are prepared before anything runs; a longer sweep meets its later points when it gets there.
+const PREPARED: u32 = 1_000;
+
+impl Materials {
+    /// Paths of configurations are relative to `project`; files go to `cache`.
+    pub fn new(project: PathBuf, cache: PathBuf, plan: FoldPlan) -> Self {
+        Self {
+            project,
+            cache,
+            plan,
+            known: BTreeMap::new(),
+            encoders: BTreeMap::new(),
+        }
+    }
+
+    /// Prepares what the points of a sweep will need, so that what cannot run is known before anything runs.
+    pub async fn prepare(&mut self, spec: &Spec) -> Result<(), MaterialError> {
+        self.of(&spec.config).await?;
+        for trial in 0..search::planned_trials(&spec.search).min(PREPARED) {
+            let Some(point) = search::propose(&spec.search, trial) else {
+                break;
+            };
+            let config = spec.config_at(&point);
+            let config = config.map_err(|problems| MaterialError::Point {
+                point: point.clone(),
+                problems,
+            })?;
+            self.of(&config).await.map_err(|source| MaterialError::At {
+                point,
+                source: Box::new(source),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The material of a configuration.
+    pub async fn of(&mut self, config: &Config) -> Result<Arc<Material>, MaterialError> {
+        self.check_model(config)?;
+        let key = material_key(config);
+        if let Some(known) = self.known.get(&key) {
+            return Ok(known.clone());
+        }
+        let (project, cache, plan, config) = (
+            self.project.clone(),
+            self.cache.clone(),
+            self.plan.clone(),
+            config.clone(),
+        );
+        let made = tokio::task::spawn_blocking(move || make(&project, &cache, &plan, &config));
+        let made = Arc::new(made.await.map_err(|_| MaterialError::Lost)??);
+        self.known.insert(key, made.clone());
+        Ok(made)
+    }
+
+    /// What only the encoder's own files can tell.
+    fn check_model(&mut self, config: &Config) -> Result<(), MaterialError> {
+        let model = &config.model;
+        let (layers, hidden) = match &model.encoder {
+            Encoder::Scratch(scratch) => (scratch.layers, scratch.hidden),
+            Encoder::Folder(folder) => {
+                if !self.encoders.contains_key(folder) {
+                    let path = self.project.join(folder);
+                    let sizes = read_sizes(&path)?;
+                    read_weights(&path, &sizes)?;
+                    self.encoders.insert(folder.clone(), sizes);
+                }
+                let sizes = &self.encoders[folder];
+                if model.segment_len > sizes.max_position_embeddings {
+                    let what = format!(
+                        "{} is more than the {} positions of {folder}",
+                        model.segment_len, sizes.max_position_embeddings
+                    );
+                    return Err(MaterialError::Model {
+                        key: "segment_len",
+                        what,
+                    });
+                }
+                (sizes.num_hidden_layers, sizes.hidden_size)
+            }
+        };
+        let heads = model.aggregator.heads;
+        if model.aggregator.layers > 0 && !hidden.is_multiple_of(heads) {
+            let what = format!("{heads} heads must divide the encoder's hidden size ({hidden})");
+            return Err(MaterialError::Model {
+                key: "aggregator.heads",
+                what,
+            });
+        }
+        let frozen = config.train.freeze.layers;
+        if frozen != usize::MAX && frozen > layers {
+            let what = format!("the encoder has {layers} layers, train.freeze.layers is {frozen}; \"all\" freezes all");
+            return Err(MaterialError::Model { key: "encoder", what });
+        }
+        Ok(())
+    }
+}
+
+fn make(project: &Path, cache: &Path, plan: &FoldPlan, config: &Config) -> Result<Material, MaterialError> {
+    let path = prepare(project, cache, config)?.path;
+    let corpus = Corpus::open(&path)?;
+    let documents = 0..corpus.documents();
+    let classes = corpus.classes().len();
+    let folds = if corpus.is_multi_label() {
+        let of: Vec<Vec<u32>> = documents.map(|document| corpus.labels(document).to_vec()).collect();
+        plan_folds(Labels::Multi { of: &of, classes }, &corpus, plan)
+    } else {
+        let of: Vec<u32> = documents.map(|document| corpus.labels(document)[0]).collect();
+        plan_folds(Labels::Single { of: &of, classes }, &corpus, plan)
+    }?;
+    Ok(Material { corpus, path, folds })
+}
+
+fn plan_folds(labels: Labels<'_>, corpus: &Corpus, plan: &FoldPlan) -> Result<Folds, MaterialError> {
+    Folds::plan(labels, corpus.groups(), plan.k, plan.repeats, plan.stratify, plan.seed).map_err(|source| {
+        MaterialError::Folds {
+            source,
+            classes: corpus.classes().to_vec(),
+        }
+    })
+}
+
+/// What tokens and folds are made from.
+fn material_key(config: &Config) -> String {
+    let encoder = match &config.model.encoder {
+        Encoder::Scratch(scratch) => format!("{:?} {}", scratch.tokenizer, scratch.vocabulary),
+        Encoder::Folder(folder) => folder.clone(),
+    };
+    serde_json::json!([config.data, config.text, encoder]).to_string()
+}

@@ -1,0 +1,351 @@
+//! Conducts a sweep: does what the state machine decides, and tells it what happened. One loop, no polling, no mutex.
+
+mod child;
+mod material;
+mod slots;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+pub use material::{Material, MaterialError, Materials};
+pub use slots::{Card, Machine, Slot, SlotError, Slots};
+
+use crate::protocol::{self, Checkpoint, Job, Message};
+use crate::spec::{Encoder, Spec};
+use crate::store::{Millis, Store, StoreError, SweepRecord, Writer, fold_directory, log_path, sweep_directory};
+use crate::sweep::{Effect, Event, Fact, Place, Plan, RunId, SlotId, Sweep, SweepEnd};
+use child::{Child, Launch, Said};
+
+/// How often a run whose process died is tried again.
+const RETRIES: u32 = 1;
+
+#[derive(Debug, Error)]
+pub enum DriverError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    #[error("{sweep} is being run by another process{}", holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    Taken { sweep: String, holder: Option<u32> },
+    #[error("cannot write to {}: {source}", path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    #[error("cannot listen to signals: {0}")]
+    Signals(io::Error),
+    #[error("cannot find this program's own file: {0}")]
+    Program(io::Error),
+}
+
+/// A sweep and all that it takes to run it.
+pub struct Campaign<'a> {
+    pub store: &'a Store,
+    pub record: &'a SweepRecord,
+    pub spec: &'a Spec,
+    pub materials: Materials,
+    pub slots: Slots,
+    /// Try failed trials again.
+    pub retry_failed: bool,
+}
+
+/// What those who watch are told.
+#[derive(Debug)]
+pub enum Notice<'n> {
+    Fact(&'n Fact),
+    Progress {
+        run: RunId,
+        progress: &'n protocol::Progress,
+    },
+    /// Runs come to their end, none is started.
+    Draining {
+        running: usize,
+    },
+    Killing,
+}
+
+/// Runs a sweep to its end, from the facts that are recorded of it.
+pub async fn conduct(
+    campaign: Campaign<'_>,
+    watch: &mut (dyn FnMut(Notice<'_>) + Send),
+) -> Result<SweepEnd, DriverError> {
+    let _alone = claim(campaign.store, campaign.record)?;
+    let plan = Plan {
+        search: campaign.spec.search.clone(),
+        folds: campaign.spec.folds.clone(),
+        slots: campaign.slots.places.len() as u32,
+        retries: RETRIES,
+    };
+    let facts = campaign.store.reader().facts(campaign.record.key).await?;
+    let (heard, hearing) = mpsc::channel(1024);
+    let mut driver = Driver {
+        sweep: Sweep::replay(plan, &facts),
+        writer: campaign.store.writer(campaign.record.key),
+        program: std::env::current_exe().map_err(DriverError::Program)?,
+        host: gethostname::gethostname().to_string_lossy().into_owned(),
+        children: BTreeMap::new(),
+        heard,
+        watch,
+        campaign,
+    };
+    driver.run(hearing).await
+}
+
+/// Two coordinators on one sweep would run everything twice.
+fn claim(store: &Store, record: &SweepRecord) -> Result<File, DriverError> {
+    let directory = sweep_directory(store.reader().path(), &record.name);
+    let failed = |source| DriverError::Directory {
+        path: directory.clone(),
+        source,
+    };
+    fs::create_dir_all(&directory).map_err(failed)?;
+    let path = directory.join("coordinator.lock");
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .read(true)
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {
+            // the number is a courtesy to whoever finds the lock taken
+            file.set_len(0)
+                .and_then(|()| fs::write(&path, std::process::id().to_string()))
+                .map_err(failed)?;
+            Ok(file)
+        }
+        Err(fs::TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(&path).ok().and_then(|pid| pid.trim().parse().ok());
+            Err(DriverError::Taken {
+                sweep: record.name.clone(),
+                holder,
+            })
+        }
+        Err(fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+struct Driver<'a> {
+    sweep: Sweep,
+    campaign: Campaign<'a>,
+    writer: Writer,
+    program: PathBuf,
+    host: String,
+    children: BTreeMap<RunId, Child>,
+    heard: mpsc::Sender<(RunId, Said)>,
+    watch: &'a mut (dyn FnMut(Notice<'_>) + Send),
+}
+
+impl Driver<'_> {
+    async fn run(&mut self, mut hearing: mpsc::Receiver<(RunId, Said)>) -> Result<SweepEnd, DriverError> {
+        let mut interrupts = signal(SignalKind::interrupt()).map_err(DriverError::Signals)?;
+        let mut terminations = signal(SignalKind::terminate()).map_err(DriverError::Signals)?;
+        let mut stops = 0;
+        let mut first = vec![Event::Begin];
+        if self.campaign.retry_failed {
+            first.insert(0, Event::RetryFailed);
+        }
+        for event in first {
+            if let Some(end) = self.handle(event).await? {
+                return Ok(end);
+            }
+        }
+        loop {
+            let event = tokio::select! {
+                Some((run, said)) = hearing.recv() => match self.understand(run, said) {
+                    Some(event) => event,
+                    None => continue,
+                },
+                _ = interrupts.recv() => { stops += 1; self.stop(stops, "Ctrl-C") }
+                _ = terminations.recv() => { stops += 2; self.stop(stops, "SIGTERM") }
+            };
+            if let Some(end) = self.handle(event).await? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// The first Ctrl-C drains, the second kills; a SIGTERM has no time to drain.
+    fn stop(&mut self, stops: u32, why: &str) -> Event {
+        let why = why.to_owned();
+        if stops == 1 {
+            (self.watch)(Notice::Draining {
+                running: self.children.len(),
+            });
+            return Event::Stop { why };
+        }
+        (self.watch)(Notice::Killing);
+        Event::Kill { why }
+    }
+
+    fn understand(&mut self, run: RunId, said: Said) -> Option<Event> {
+        Some(match said {
+            Said::Message(Message::Progress(progress)) => {
+                (self.watch)(Notice::Progress {
+                    run,
+                    progress: &progress,
+                });
+                return None;
+            }
+            Said::Message(Message::Metric(measurement)) => Event::Measured { run, measurement },
+            Said::Message(Message::Checkpoint(checkpoint)) => Event::Saved {
+                run,
+                checkpoint: self.beside_the_database(run, checkpoint),
+            },
+            Said::Message(Message::Predictions { predictions }) => Event::Predicted { run, predictions },
+            // how it ended is told with its end
+            Said::Message(Message::Hello { .. } | Message::Failed { .. } | Message::Done(_)) => return None,
+            Said::Ended(exit) => {
+                self.children.remove(&run);
+                Event::Exited { run, exit }
+            }
+        })
+    }
+
+    /// A run names files in its own directory; the database names them from where it lies.
+    fn beside_the_database(&self, run: RunId, checkpoint: Checkpoint) -> Checkpoint {
+        let database = self.campaign.store.reader().path();
+        let path = fold_directory(database, &self.campaign.record.name, run).join(&checkpoint.path);
+        let path = database
+            .parent()
+            .and_then(|base| path.strip_prefix(base).ok())
+            .unwrap_or(&path);
+        Checkpoint {
+            path: path.to_string_lossy().into_owned(),
+            ..checkpoint
+        }
+    }
+
+    /// Does what follows from an event; the sweep's end if that was it.
+    async fn handle(&mut self, event: Event) -> Result<Option<SweepEnd>, DriverError> {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            let mut facts = Vec::new();
+            for effect in self.sweep.handle(event) {
+                match effect {
+                    Effect::Record(fact) => {
+                        (self.watch)(Notice::Fact(&fact));
+                        facts.push(fact);
+                    }
+                    Effect::Spawn { run, slot } => {
+                        self.record(&mut facts).await?;
+                        events.push(self.spawn(run, slot).await);
+                    }
+                    Effect::Terminate { run } => {
+                        self.record(&mut facts).await?;
+                        if let Some(child) = self.children.get_mut(&run) {
+                            child.stop("the coordinator ends it".to_owned());
+                        }
+                    }
+                    Effect::Leave(end) => {
+                        self.record(&mut facts).await?;
+                        return Ok(Some(end));
+                    }
+                }
+            }
+            self.record(&mut facts).await?;
+        }
+        Ok(None)
+    }
+
+    /// Facts of a life cycle are durable before what follows; measurements are committed when they are.
+    async fn record(&mut self, facts: &mut Vec<Fact>) -> Result<(), DriverError> {
+        let facts = std::mem::take(facts);
+        let at = now();
+        let passing = |fact: &Fact| {
+            matches!(
+                fact,
+                Fact::Measured { .. } | Fact::Saved { .. } | Fact::Predicted { .. }
+            )
+        };
+        if facts.iter().all(passing) {
+            if !facts.is_empty() {
+                self.writer.post(at, facts).await?;
+            }
+        } else {
+            self.writer.record(at, facts).await?;
+        }
+        Ok(())
+    }
+
+    async fn spawn(&mut self, run: RunId, slot: SlotId) -> Event {
+        match self.start(run, slot).await {
+            Ok(place) => Event::Started { run, place },
+            Err(why) => Event::NotStarted { run, why },
+        }
+    }
+
+    async fn start(&mut self, run: RunId, slot: SlotId) -> Result<Place, String> {
+        let point = self
+            .sweep
+            .trial(run.trial)
+            .map(|trial| trial.point.clone())
+            .unwrap_or_default();
+        let spec = self.campaign.spec;
+        let mut config = spec.config_at(&point).map_err(|problems| problems.to_string())?;
+        let material = self
+            .campaign
+            .materials
+            .of(&config)
+            .await
+            .map_err(|error| error.to_string())?;
+        if let Encoder::Folder(folder) = &mut config.model.encoder {
+            *folder = self
+                .campaign
+                .record
+                .project
+                .join(&*folder)
+                .to_string_lossy()
+                .into_owned();
+        }
+        let (train, validation) = material.folds.split(run.fold.repeat, run.fold.fold);
+        let database = self.campaign.store.reader().path();
+        let name = &self.campaign.record.name;
+        let place = self.campaign.slots.places[slot.0 as usize].clone();
+        let job = Job {
+            protocol: protocol::PROTOCOL,
+            sweep: name.clone(),
+            run,
+            params: point,
+            config,
+            objective: spec.search.objective.clone(),
+            direction: spec.search.direction,
+            device: place.device,
+            threads: self.campaign.slots.threads,
+            directory: fold_directory(database, name, run).to_string_lossy().into_owned(),
+            documents: material.path.to_string_lossy().into_owned(),
+            train,
+            validation,
+        };
+        let device = place.name.clone();
+        let launch = Launch {
+            program: self.program.clone(),
+            arguments: vec!["worker".to_owned()],
+            job,
+            slot: place,
+            log: log_path(database, name, run),
+        };
+        let child =
+            Child::start(launch, self.heard.clone()).map_err(|error| format!("cannot start a worker: {error}"))?;
+        let pid = child.pid;
+        self.children.insert(run, child);
+        Ok(Place {
+            device,
+            host: self.host.clone(),
+            pid,
+        })
+    }
+}
+
+/// The clock of facts.
+pub fn now() -> Millis {
+    Millis(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as i64),
+    )
+}
