@@ -30,18 +30,12 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(code: Code, what: impl Into<String>) -> Self {
-        Self {
-            code,
-            what: what.into(),
-            hint: None,
-        }
+        Self { code, what: what.into(), hint: None }
     }
 
+    #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self {
-            hint: Some(hint.into()),
-            ..self
-        }
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// A sweep file with problems.
@@ -78,10 +72,7 @@ impl From<StoreError> for Failure {
             _ => None,
         };
         let failure = Self::new(if usage { Code::Usage } else { Code::Broken }, chain(&error));
-        Self {
-            hint: hint.map(str::to_owned),
-            ..failure
-        }
+        Self { hint: hint.map(str::to_owned), ..failure }
     }
 }
 

@@ -17,10 +17,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            db: "experiments.db".into(),
-            log: "warn".into(),
-        }
+        Self { db: "experiments.db".into(), log: "warn".into() }
     }
 }
 

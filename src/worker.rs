@@ -24,9 +24,7 @@ pub fn work() -> ExitCode {
     });
     let last = match result {
         Ok(done) => Message::Done(done),
-        Err(error) => Message::Failed {
-            why: format!("{error:#}"),
-        },
+        Err(error) => Message::Failed { why: format!("{error:#}") },
     };
     let failed = matches!(last, Message::Failed { .. });
     match voice.say(&last) {
@@ -39,11 +37,7 @@ fn read_job() -> Result<Job> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).context("cannot read the job")?;
     let job: Job = serde_json::from_str(&line).context("the first line is not a job")?;
-    ensure!(
-        job.protocol == PROTOCOL,
-        "the job speaks protocol {}, this worker {PROTOCOL}",
-        job.protocol
-    );
+    ensure!(job.protocol == PROTOCOL, "the job speaks protocol {}, this worker {PROTOCOL}", job.protocol);
     Ok(job)
 }
 
@@ -71,15 +65,8 @@ fn run(job: &Job, voice: &mut Voice) -> Result<Done> {
         Device::Cuda => candle_core::Device::new_cuda(0).context("cannot use the card")?,
     };
     let mut report = |message: Message| voice.say(&message);
-    let done = fit(Fit {
-        job,
-        device: &device,
-        report: &mut report,
-    })?;
-    Ok(Done {
-        peak_memory_mb: peak_memory_mb(),
-        ..done
-    })
+    let done = fit(Fit { job, device: &device, report: &mut report })?;
+    Ok(Done { peak_memory_mb: peak_memory_mb(), ..done })
 }
 
 /// Waits for an earlier attempt that is still on its way out, so that two never write the same checkpoints.

@@ -60,9 +60,8 @@ pub(crate) fn write(
     grammars: &Grammars<'_>,
     rng: &mut Rng,
 ) -> String {
-    let cast = Grammar::default()
-        .with("person", rng.sample(&author.names, 4))
-        .with("town", rng.sample(&author.towns, 3));
+    let cast =
+        Grammar::default().with("person", rng.sample(&author.names, 4)).with("town", rng.sample(&author.towns, 3));
     let mut writer = Writer {
         grammars,
         author,
@@ -194,11 +193,7 @@ impl<'g> Writer<'_, 'g> {
             if i > 0 && chars(&text) >= room {
                 break;
             }
-            text += &if places.contains(&i) {
-                self.aside()
-            } else {
-                self.neutral(theme, i == 0)
-            };
+            text += &if places.contains(&i) { self.aside() } else { self.neutral(theme, i == 0) };
         }
         text
     }
@@ -206,11 +201,7 @@ impl<'g> Writer<'_, 'g> {
     fn neutral(&mut self, theme: &'static str, first: bool) -> String {
         let grammars = self.grammars;
         let pattern = self.fresh(grammars.neutral.section(theme));
-        let opener = if first && self.rng.chance(25) {
-            *self.rng.pick(&self.author.openers)
-        } else {
-            ""
-        };
+        let opener = if first && self.rng.chance(25) { *self.rng.pick(&self.author.openers) } else { "" };
         let scopes = [&self.cast, &grammars.neutral];
         opener.to_owned() + &expand(pattern, &scopes, self.rng)
     }
@@ -254,11 +245,7 @@ impl<'g> Writer<'_, 'g> {
 
     /// A pattern not yet in this document, while there is one.
     fn fresh(&mut self, patterns: &[&'g str]) -> &'g str {
-        let unused: Vec<&'g str> = patterns
-            .iter()
-            .copied()
-            .filter(|pattern| !self.used.contains(pattern))
-            .collect();
+        let unused: Vec<&'g str> = patterns.iter().copied().filter(|pattern| !self.used.contains(pattern)).collect();
         let from = if unused.is_empty() { patterns } else { &unused };
         let pattern = *self.rng.pick(from);
         self.used.insert(pattern);

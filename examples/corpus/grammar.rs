@@ -37,9 +37,7 @@ impl<'a> Grammar<'a> {
     }
 
     pub(crate) fn section(&self, name: &str) -> &[&'a str] {
-        self.0
-            .get(name)
-            .unwrap_or_else(|| panic!("no section [{name}] in this grammar"))
+        self.0.get(name).unwrap_or_else(|| panic!("no section [{name}] in this grammar"))
     }
 }
 

@@ -52,9 +52,7 @@ struct Topic {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let directory = std::env::args_os()
-        .nth(1)
-        .map_or_else(|| PathBuf::from("data"), PathBuf::from);
+    let directory = std::env::args_os().nth(1).map_or_else(|| PathBuf::from("data"), PathBuf::from);
     fs::create_dir_all(&directory)?;
 
     let grammars = Grammars {
@@ -63,9 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         classes: CLASSES.map(|(_, text)| Grammar::parse(text)).to_vec(),
     };
     let mut rng = Rng::new(SEED);
-    let authors: Vec<Author<'_>> = (1..=AUTHORS)
-        .map(|i| Author::new(format!("author-{i:02}"), &grammars.neutral, &mut rng))
-        .collect();
+    let authors: Vec<Author<'_>> =
+        (1..=AUTHORS).map(|i| Author::new(format!("author-{i:02}"), &grammars.neutral, &mut rng)).collect();
 
     let articles = articles(&grammars, &authors, &mut rng);
     write_lines(&directory.join("articles.jsonl"), &articles)?;
@@ -75,9 +72,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn articles(grammars: &Grammars<'_>, authors: &[Author<'_>], rng: &mut Rng) -> Vec<Article> {
-    let mut classes: Vec<usize> = (0..CLASSES.len())
-        .flat_map(|class| std::iter::repeat_n(class, SHARES[class]))
-        .collect();
+    let mut classes: Vec<usize> =
+        (0..CLASSES.len()).flat_map(|class| std::iter::repeat_n(class, SHARES[class])).collect();
     assert_eq!(classes.len(), ARTICLES, "the shares add up to the articles");
     rng.shuffle(&mut classes);
     let mut written = Vec::new();

@@ -31,9 +31,7 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     materials.prepare(spec).await?;
     let material = materials.of(&spec.config).await?;
     let statistics = material.corpus.statistics(&spec.config.model);
-    let points: Vec<_> = (0..trials.min(LISTED))
-        .map_while(|trial| search::propose(&spec.search, trial))
-        .collect();
+    let points: Vec<_> = (0..trials.min(LISTED)).map_while(|trial| search::propose(&spec.search, trial)).collect();
     if format == Format::Json {
         render::json(&json!({
             "name": spec.name, "config": spec.config, "folds": spec.folds, "search": spec.search,
@@ -44,17 +42,10 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     }
     println!("{} is good\n", args.spec.spec.display());
     println!("{}\n", summary(&statistics, &spec.config.model));
-    let classes: Vec<Vec<String>> = statistics
-        .classes
-        .iter()
-        .map(|(name, count)| vec![name.clone(), count.to_string()])
-        .collect();
+    let classes: Vec<Vec<String>> =
+        statistics.classes.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
     println!("{}\n", render::table(&["class", "documents"], &classes));
-    println!(
-        "trials: {trials} x {} folds = {runs} runs, {}",
-        spec.folds.runs(),
-        slots.choice
-    );
+    println!("trials: {trials} x {} folds = {runs} runs, {}", spec.folds.runs(), slots.choice);
     for (trial, point) in points.iter().enumerate() {
         println!("  {trial}: {point}");
     }
@@ -70,41 +61,27 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
 
 /// `480 documents in 6 classes, …`, with what no window holds.
 pub(super) fn summary(statistics: &Statistics, model: &Model) -> String {
-    let Statistics {
-        documents,
-        tokens_median,
-        tokens_p90,
-        tokens_max,
-        truncated_documents,
-        ..
-    } = statistics;
-    let groups = statistics
-        .groups
-        .map(|groups| format!(", {groups} groups"))
-        .unwrap_or_default();
-    let kind = if statistics.multi_label {
-        "labels (several a document)"
-    } else {
-        "classes"
-    };
-    let mut text = format!(
+    let Statistics { documents, tokens_median, tokens_p90, tokens_max, truncated_documents, .. } = statistics;
+    let groups = statistics.groups.map(|groups| format!(", {groups} groups")).unwrap_or_default();
+    let kind = if statistics.multi_label { "labels (several a document)" } else { "classes" };
+    let text = format!(
         "{documents} documents in {} {kind}{groups}; tokens: median {tokens_median}, 90 % below {tokens_p90}, at most {tokens_max}; \
          vocabulary {}, unknown {:.2} %",
         statistics.classes.len(),
         statistics.vocabulary,
         100.0 * statistics.unknown_share,
     );
-    if *truncated_documents > 0 {
-        text += &format!(
-            "\ntruncated: {truncated_documents} documents are longer than {} segments of {}; {:.1} % of all tokens are not read",
+    let truncation = if *truncated_documents > 0 {
+        format!(
+            "truncated: {truncated_documents} documents are longer than {} segments of {}; {:.1} % of all tokens are not read",
             model.max_segments,
             model.segment_len,
             100.0 * statistics.truncated_share,
-        );
+        )
     } else {
-        text += "\nnothing is truncated";
-    }
-    text
+        "nothing is truncated".to_owned()
+    };
+    format!("{text}\n{truncation}")
 }
 
 /// `train.epochs = 8`, one a line.
@@ -112,14 +89,7 @@ fn print_flat(path: &str, value: &serde_json::Value) {
     match value {
         serde_json::Value::Object(map) => {
             for (key, value) in map {
-                print_flat(
-                    &if path.is_empty() {
-                        key.clone()
-                    } else {
-                        format!("{path}.{key}")
-                    },
-                    value,
-                );
+                print_flat(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, value);
             }
         }
         value => println!("  {path} = {value}"),

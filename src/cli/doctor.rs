@@ -25,11 +25,7 @@ pub(super) async fn doctor(settings: &Settings, format: Format) -> Result<Code, 
     let mut findings = vec![
         good(
             "version",
-            format!(
-                "sweep {}{}",
-                env!("CARGO_PKG_VERSION"),
-                if cfg!(feature = "cuda") { " with cuda" } else { "" }
-            ),
+            format!("sweep {}{}", env!("CARGO_PKG_VERSION"), if cfg!(feature = "cuda") { " with cuda" } else { "" }),
         ),
         good("processor", format!("{} cores, {}", machine.cores, instructions())),
         good("memory", memory()),
@@ -38,18 +34,8 @@ pub(super) async fn doctor(settings: &Settings, format: Format) -> Result<Code, 
         good("cache", cache(&cache_of(&settings.db))),
     ];
     let files = [user_file(), Some(PROJECT_FILE.into())].into_iter().flatten();
-    let files: Vec<String> = files
-        .filter(|file| file.exists())
-        .map(|file| file.display().to_string())
-        .collect();
-    findings.push(good(
-        "settings",
-        if files.is_empty() {
-            "defaults".to_owned()
-        } else {
-            files.join(", ")
-        },
-    ));
+    let files: Vec<String> = files.filter(|file| file.exists()).map(|file| file.display().to_string()).collect();
+    findings.push(good("settings", if files.is_empty() { "defaults".to_owned() } else { files.join(", ") }));
     let sick = findings.iter().any(|finding| finding.problem.is_some());
     if format == Format::Json {
         let finding =
@@ -67,11 +53,7 @@ pub(super) async fn doctor(settings: &Settings, format: Format) -> Result<Code, 
 }
 
 fn good(what: &'static str, found: String) -> Finding {
-    Finding {
-        what,
-        found,
-        problem: None,
-    }
+    Finding { what, found, problem: None }
 }
 
 fn cards(machine: &Machine) -> Finding {
@@ -87,32 +69,15 @@ async fn database(path: &Path) -> Finding {
     match Reader::open(path).await {
         Ok(reader) => match reader.sweeps().await {
             Ok(sweeps) => good("database", format!("{name}: {} sweeps", sweeps.len())),
-            Err(error) => Finding {
-                what: "database",
-                found: name.to_string(),
-                problem: Some(error.to_string()),
-            },
+            Err(error) => Finding { what: "database", found: name.to_string(), problem: Some(error.to_string()) },
         },
         Err(StoreError::Missing { .. } | StoreError::Empty { .. }) => {
-            let directory = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-                .unwrap_or(Path::new("."));
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let writable = tempfile_in(directory);
-            let problem = writable
-                .err()
-                .map(|error| format!("cannot write to {}: {error}", directory.display()));
-            Finding {
-                what: "database",
-                found: format!("{name}: not there yet, `sweep run` makes it"),
-                problem,
-            }
+            let problem = writable.err().map(|error| format!("cannot write to {}: {error}", directory.display()));
+            Finding { what: "database", found: format!("{name}: not there yet, `sweep run` makes it"), problem }
         }
-        Err(error) => Finding {
-            what: "database",
-            found: name.to_string(),
-            problem: Some(error.to_string()),
-        },
+        Err(error) => Finding { what: "database", found: name.to_string(), problem: Some(error.to_string()) },
     }
 }
 
@@ -125,29 +90,17 @@ fn tempfile_in(directory: &Path) -> std::io::Result<()> {
 
 fn cache(path: &Path) -> String {
     let files = fs::read_dir(path).into_iter().flatten().flatten();
-    let sizes: Vec<u64> = files
-        .filter_map(|file| file.metadata().ok())
-        .map(|file| file.len())
-        .collect();
+    let sizes: Vec<u64> = files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).collect();
     let megabytes = sizes.iter().sum::<u64>() as f64 / 1e6;
-    format!(
-        "{}: {} files, {megabytes:.1} MB (may be deleted)",
-        path.display(),
-        sizes.len()
-    )
+    format!("{}: {} files, {megabytes:.1} MB (may be deleted)", path.display(), sizes.len())
 }
 
 fn memory() -> String {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let gigabytes = |key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key));
-        let kilobytes = line.and_then(|line| {
-            line.trim_start_matches(':')
-                .trim()
-                .trim_end_matches(" kB")
-                .parse::<f64>()
-                .ok()
-        });
+        let kilobytes =
+            line.and_then(|line| line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<f64>().ok());
         kilobytes.map(|kilobytes| kilobytes / f64::from(1 << 20))
     };
     match (gigabytes("MemTotal"), gigabytes("MemAvailable")) {

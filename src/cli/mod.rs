@@ -1,10 +1,6 @@
 //! The command line: the only place that prints.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "printing is what a command line does"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line does")]
 
 mod check;
 mod doctor;
@@ -110,10 +106,7 @@ pub fn main() -> ExitCode {
     }
     let result = settings(&cli.common).and_then(|settings| {
         log_to_stderr(&settings.log);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Code::Broken, format!("cannot start: {error}")))?;
         runtime.block_on(dispatch(cli.command, &settings, cli.common.format))
     });
@@ -129,10 +122,7 @@ pub fn main() -> ExitCode {
 
 async fn dispatch(command: Command, settings: &Settings, format: Format) -> Result<Code, Failure> {
     if format == Format::Csv && !matches!(command, Command::Sql(_)) {
-        return Err(Failure::new(
-            Code::Usage,
-            "--format csv is for `sweep sql`; here: table or json",
-        ));
+        return Err(Failure::new(Code::Usage, "--format csv is for `sweep sql`; here: table or json"));
     }
     match command {
         Command::Run(args) => run::run(args, settings, format).await,
@@ -161,11 +151,7 @@ fn settings(common: &Common) -> Result<Settings, Failure> {
 fn log_to_stderr(filter: &str) {
     let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| "warn".into());
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
 }
 
 impl SpecArgs {
@@ -174,32 +160,20 @@ impl SpecArgs {
         let bytes = std::fs::read(&self.spec)
             .map_err(|error| Failure::new(Code::BadInput, format!("cannot read {path}: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|error| {
-            let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count();
-            Failure::new(Code::BadInput, format!("{path} is not valid UTF-8  (line {line})"))
+            let line = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).lines().count();
+            Failure::new(Code::BadInput, format!("{path} is not valid UTF-8  (line {})", line.max(1)))
         })?;
         let spec = parse(&self.spec, &text, &self.set)
             .map_err(|problems| Failure::spec(&path, &problems).hint("docs/sweep-file.md lists all keys"))?;
-        Ok(Loaded {
-            spec,
-            text,
-            project: project_of(&self.spec)?,
-        })
+        Ok(Loaded { spec, text, project: project_of(&self.spec)? })
     }
 }
 
 /// Reads a sweep file's text with its changes.
 fn parse(path: &Path, text: &str, changes: &[String]) -> Result<Spec, Problems> {
-    let overrides: Vec<Override> = changes
-        .iter()
-        .map(|change| Override::parse(change))
-        .collect::<Result<_, _>>()
-        .map_err(Problems::from)?;
-    let stem = path
-        .file_stem()
-        .map_or_else(|| "sweep".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    let overrides: Vec<Override> =
+        changes.iter().map(|change| Override::parse(change)).collect::<Result<_, _>>().map_err(Problems::from)?;
+    let stem = path.file_stem().map_or_else(|| "sweep".to_owned(), |stem| stem.to_string_lossy().into_owned());
     Spec::parse(&stem, text, &overrides)
 }
 
@@ -208,9 +182,7 @@ fn project_of(path: &Path) -> Result<PathBuf, Failure> {
     let absolute = std::fs::canonicalize(path)
         .map_err(|error| Failure::new(Code::BadInput, format!("cannot read {}: {error}", path.display())))?;
     let directory = absolute.parent().unwrap_or(Path::new("/"));
-    let outer = directory
-        .parent()
-        .filter(|_| directory.file_name().is_some_and(|name| name == "sweeps"));
+    let outer = directory.parent().filter(|_| directory.file_name().is_some_and(|name| name == "sweeps"));
     Ok(outer.unwrap_or(directory).to_owned())
 }
 

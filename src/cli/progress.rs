@@ -36,19 +36,8 @@ enum Shown {
 impl Screen {
     /// `runs` in all, of which `finished` are over.
     pub(super) fn new(objective: &str, direction: Direction, runs: u64, finished: u64, slots: usize) -> Self {
-        let shown = if std::io::stderr().is_terminal() {
-            Shown::bars(runs, finished, slots)
-        } else {
-            Shown::Lines
-        };
-        Self {
-            objective: objective.to_owned(),
-            direction,
-            best: None,
-            finished,
-            shown,
-            started: BTreeMap::new(),
-        }
+        let shown = if std::io::stderr().is_terminal() { Shown::bars(runs, finished, slots) } else { Shown::Lines };
+        Self { objective: objective.to_owned(), direction, best: None, finished, shown, started: BTreeMap::new() }
     }
 
     pub(super) fn notice(&mut self, notice: &Notice<'_>) {
@@ -99,38 +88,26 @@ impl Screen {
                 }
             }
             Fact::RunEnded { run, end } => self.run_ended(*run, end),
-            Fact::TrialEnded {
-                trial,
-                end: TrialEnd::Finished { score, score_se },
-            } => {
+            Fact::TrialEnded { trial, end: TrialEnd::Finished { score, score_se } } => {
                 if self.best.is_none_or(|best| self.direction.better(*score, best)) {
                     self.best = Some(*score);
                 }
                 let score = render::score_with_error(Some(*score), *score_se);
                 self.say(&format!("trial {trial} finished: {} {score}", self.objective));
             }
-            Fact::TrialEnded {
-                trial,
-                end: TrialEnd::Failed { why },
-            } => self.say(&format!("trial {trial} failed: {why}")),
+            Fact::TrialEnded { trial, end: TrialEnd::Failed { why } } => {
+                self.say(&format!("trial {trial} failed: {why}"));
+            }
             Fact::TrialReopened { trial } => self.say(&format!("trial {trial} is tried again")),
             _ => {}
         }
     }
 
     fn run_ended(&mut self, run: RunId, end: &RunEnd) {
-        let seconds = self
-            .started
-            .remove(&run)
-            .map_or(0.0, |started| started.elapsed().as_secs_f64());
+        let seconds = self.started.remove(&run).map_or(0.0, |started| started.elapsed().as_secs_f64());
         let took = render::duration(seconds);
         match end {
-            RunEnd::Finished {
-                score,
-                best_epoch,
-                epochs,
-                ..
-            } => {
+            RunEnd::Finished { score, best_epoch, epochs, .. } => {
                 self.finished += 1;
                 if matches!(self.shown, Shown::Lines) {
                     let objective = &self.objective;
@@ -143,14 +120,7 @@ impl Screen {
             RunEnd::Cancelled { why } => self.say(&format!("run {run} cancelled: {why}")),
         }
         let (best, finished) = (self.best, self.finished);
-        if let Shown::Bars {
-            total,
-            slots,
-            runs,
-            last,
-            ..
-        } = &mut self.shown
-        {
+        if let Shown::Bars { total, slots, runs, last, .. } = &mut self.shown {
             last.remove(&run);
             total.set_position(finished);
             if let Some(best) = best {
@@ -177,13 +147,8 @@ impl Screen {
             bar.set_message("encodes the documents once (frozen encoder)");
             return;
         }
-        let score = last
-            .get(&run)
-            .map(|score| format!("  {} {score:.4}", self.objective))
-            .unwrap_or_default();
-        let Progress {
-            epoch, epochs, loss, ..
-        } = progress;
+        let score = last.get(&run).map(|score| format!("  {} {score:.4}", self.objective)).unwrap_or_default();
+        let Progress { epoch, epochs, loss, .. } = progress;
         bar.set_message(format!("epoch {epoch}/{epochs}  loss {loss:.4}{score}"));
     }
 
@@ -207,9 +172,7 @@ impl Shown {
                 .progress_chars("━╸─")
         };
         let total = all.add(ProgressBar::new(runs));
-        total.set_style(style(
-            "runs     {bar:24.green} {pos}/{len}  {elapsed} gone, {eta} to go  {msg}",
-        ));
+        total.set_style(style("runs     {bar:24.green} {pos}/{len}  {elapsed} gone, {eta} to go  {msg}"));
         total.set_position(finished);
         total.reset_eta();
         total.enable_steady_tick(std::time::Duration::from_secs(1));
@@ -221,12 +184,6 @@ impl Shown {
             bar
         };
         let slots = (0..slots).map(slot).collect();
-        Self::Bars {
-            all,
-            total,
-            slots,
-            runs: BTreeMap::new(),
-            last: BTreeMap::new(),
-        }
+        Self::Bars { all, total, slots, runs: BTreeMap::new(), last: BTreeMap::new() }
     }
 }

@@ -47,26 +47,11 @@ pub(super) async fn ls(settings: &Settings, format: Format) -> Result<Code, Fail
             row.objective.clone(),
             render::score(row.best_score),
             render::duration(row.seconds),
-            row.started_at
-                .clone()
-                .unwrap_or_default()
-                .replace('T', " ")
-                .chars()
-                .take(16)
-                .collect(),
+            row.started_at.clone().unwrap_or_default().replace('T', " ").chars().take(16).collect(),
         ]
     };
     let rows: Vec<Vec<String>> = sweeps.iter().map(row).collect();
-    let header = [
-        "sweep",
-        "state",
-        "trials",
-        "failed",
-        "objective",
-        "best",
-        "took",
-        "started (UTC)",
-    ];
+    let header = ["sweep", "state", "trials", "failed", "objective", "best", "took", "started (UTC)"];
     println!("{}", render::table(&header, &rows));
     Ok(Code::Good)
 }
@@ -107,12 +92,7 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     if let Some(why) = &sweep.why {
         println!("why: {why}");
     }
-    println!(
-        "started with {} on {} by sweep {}",
-        record.spec_path.display(),
-        record.host,
-        record.version
-    );
+    println!("started with {} on {} by sweep {}", record.spec_path.display(), record.host, record.version);
     if !record.overrides.is_empty() {
         println!("changes: {}", record.overrides.join(", "));
     }
@@ -136,10 +116,7 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
         })
         .collect();
     if !open.is_empty() {
-        println!(
-            "\n{}",
-            render::table(&["trial", "state", "folds", "so far", "parameters", "why"], &open)
-        );
+        println!("\n{}", render::table(&["trial", "state", "folds", "so far", "parameters", "why"], &open));
     }
     Ok(Code::Good)
 }
@@ -147,18 +124,11 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
 async fn show_trial(reader: &Reader, record: &SweepRecord, id: TrialId, format: Format) -> Result<Code, Failure> {
     let name = &record.name;
     let trials = reader.trials(name).await?;
-    let trial: &TrialRow = trials.iter().find(|trial| trial.trial == id).ok_or_else(|| {
-        Failure::new(
-            Code::Usage,
-            format!("{name} has no trial {id}: it has {}", trials.len()),
-        )
-    })?;
-    let runs: Vec<RunRow> = reader
-        .runs(name)
-        .await?
-        .into_iter()
-        .filter(|row| row.run.trial == id)
-        .collect();
+    let trial: &TrialRow = trials
+        .iter()
+        .find(|trial| trial.trial == id)
+        .ok_or_else(|| Failure::new(Code::Usage, format!("{name} has no trial {id}: it has {}", trials.len())))?;
+    let runs: Vec<RunRow> = reader.runs(name).await?.into_iter().filter(|row| row.run.trial == id).collect();
     let mut metrics = Vec::new();
     for row in &runs {
         let best = reader.metrics(name, row.run).await?.into_iter();
@@ -183,17 +153,7 @@ async fn show_trial(reader: &Reader, record: &SweepRecord, id: TrialId, format: 
         println!("why: {why}");
     }
     let rows: Vec<Vec<String>> = runs.iter().map(run_cells).collect();
-    let header = [
-        "run",
-        "state",
-        "score",
-        "best epoch",
-        "epochs",
-        "device",
-        "took",
-        "memory",
-        "why",
-    ];
+    let header = ["run", "state", "score", "best epoch", "epochs", "device", "took", "memory", "why"];
     println!("\n{}", render::table(&header, &rows));
     let mut names: Vec<&String> = metrics.iter().flatten().map(|metric| &metric.name).collect();
     names.sort();
@@ -206,10 +166,7 @@ async fn show_trial(reader: &Reader, record: &SweepRecord, id: TrialId, format: 
             let mut row = vec![name.clone()];
             row.extend(finished.iter().map(|index| {
                 render::score(
-                    metrics[*index]
-                        .iter()
-                        .find(|metric| metric.name == *name)
-                        .and_then(|metric| metric.value),
+                    metrics[*index].iter().find(|metric| metric.name == *name).and_then(|metric| metric.value),
                 )
             }));
             row
@@ -232,9 +189,7 @@ fn run_cells(row: &RunRow) -> Vec<String> {
         number(row.epochs),
         row.device.clone().unwrap_or_default(),
         row.seconds.map(render::duration).unwrap_or_default(),
-        row.peak_memory_mb
-            .map(|memory| format!("{memory} MB"))
-            .unwrap_or_default(),
+        row.peak_memory_mb.map(|memory| format!("{memory} MB")).unwrap_or_default(),
         row.why.clone().unwrap_or_default(),
     ]
 }
@@ -246,16 +201,10 @@ pub(super) async fn logs(args: LogsArgs, settings: &Settings, format: Format) ->
     let wanted = parse_run(&args.run)?;
     let runs = reader.runs(&record.name).await?.into_iter().map(|row| row.run);
     let attempts = runs.filter(|run| run.trial == wanted.trial && run.fold == wanted.fold);
-    let run = if args.run.contains('#') {
-        attempts.into_iter().find(|run| *run == wanted)
-    } else {
-        attempts.last()
-    };
+    let run = if args.run.contains('#') { attempts.into_iter().find(|run| *run == wanted) } else { attempts.max() };
     let run = run.ok_or_else(|| {
-        Failure::new(Code::Usage, format!("{} has no run {}", record.name, args.run)).hint(format!(
-            "`sweep show {} --trial {}` lists its runs",
-            record.name, wanted.trial
-        ))
+        Failure::new(Code::Usage, format!("{} has no run {}", record.name, args.run))
+            .hint(format!("`sweep show {} --trial {}` lists its runs", record.name, wanted.trial))
     })?;
     let path = log_path(&settings.db, &record.name, run);
     let bytes = std::fs::read(&path)
@@ -274,35 +223,17 @@ pub(super) async fn logs(args: LogsArgs, settings: &Settings, format: Format) ->
 /// Reads `3/1`, `3/1r2`, `3/1#2`.
 fn parse_run(text: &str) -> Result<RunId, Failure> {
     let parse = || -> Option<RunId> {
-        let (rest, attempt) = text
-            .split_once('#')
-            .map_or(Some((text, 1)), |(rest, n)| Some((rest, n.parse().ok()?)))?;
+        let (rest, attempt) =
+            text.split_once('#').map_or(Some((text, 1)), |(rest, n)| Some((rest, n.parse().ok()?)))?;
         let (trial, fold) = rest.split_once('/')?;
-        let (fold, repeat) = fold
-            .split_once('r')
-            .map_or(Some((fold, 0)), |(fold, n)| Some((fold, n.parse().ok()?)))?;
-        let fold = FoldId {
-            repeat,
-            fold: fold.parse().ok()?,
-        };
-        Some(RunId {
-            trial: TrialId(trial.parse().ok()?),
-            fold,
-            attempt,
-        })
+        let (fold, repeat) = fold.split_once('r').map_or(Some((fold, 0)), |(fold, n)| Some((fold, n.parse().ok()?)))?;
+        let fold = FoldId { repeat, fold: fold.parse().ok()? };
+        Some(RunId { trial: TrialId(trial.parse().ok()?), fold, attempt })
     };
-    parse().ok_or_else(|| {
-        Failure::new(
-            Code::Usage,
-            format!("{text:?} is no run: write TRIAL/FOLD, such as 3/1"),
-        )
-    })
+    parse().ok_or_else(|| Failure::new(Code::Usage, format!("{text:?} is no run: write TRIAL/FOLD, such as 3/1")))
 }
 
 /// A state as it is written in the database.
 fn state(state: &impl serde::Serialize) -> String {
-    serde_json::to_value(state)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
+    serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -10,9 +10,7 @@ use crate::store::LeaderboardRow;
 /// A plain table; columns of numbers are aligned to the right.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|name| (*name).to_owned()));
     for row in rows {
         table.add_row(row.clone());
@@ -23,11 +21,7 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect::<Vec<_>>()
-        .join("\n")
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints what a program reads.
@@ -71,10 +65,8 @@ pub(super) fn value(value: &Value) -> String {
 
 /// Ranks, scores and parameters; `=` marks those that cannot be told from the best.
 pub(super) fn leaderboard(objective: &str, rows: &[LeaderboardRow]) -> String {
-    let names: Vec<&String> = rows
-        .first()
-        .map(|row| row.params.iter().map(|(name, _)| name).collect())
-        .unwrap_or_default();
+    let names: Vec<&String> =
+        rows.first().map(|row| row.params.iter().map(|(name, _)| name).collect()).unwrap_or_default();
     let mut header = vec!["rank", "trial", objective];
     header.extend(names.iter().map(|name| name.as_str()));
     let body: Vec<Vec<String>> = rows
@@ -100,11 +92,8 @@ mod tests {
     #[test]
     fn times_and_tables_read_well() {
         let times = [0.04, 9.6, 59.4, 61.0, 3_599.0, 7_400.0].map(duration).join(" | ");
-        assert_eq!(times, "0.0s | 9.6s | 59s | 1m 01s | 59m 59s | 2h 03m");
-        let rows = vec![
-            vec!["文章".to_owned(), "1.5".to_owned()],
-            vec!["a".to_owned(), "10".to_owned()],
-        ];
+        assert_eq!(times, "0.0s | 10s | 59s | 1m 01s | 59m 59s | 2h 03m");
+        let rows = vec![vec!["文章".to_owned(), "1.5".to_owned()], vec!["a".to_owned(), "10".to_owned()]];
         insta::assert_snapshot!(table(&["name", "n"], &rows), @r"
          name    n
          文章  1.5

@@ -1,6 +1,6 @@
 //! `sweep run` and `sweep resume`.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::Args;
 use serde::Serialize;
@@ -58,14 +58,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
         host: gethostname::gethostname().to_string_lossy().into_owned(),
     };
     let record = store.create_sweep(new, now()).await?;
-    let voyage = Voyage {
-        store,
-        record,
-        spec,
-        materials,
-        slots,
-        retry_failed: false,
-    };
+    let voyage = Voyage { store, record, spec, materials, slots, retry_failed: false };
     voyage.sail(settings, format).await
 }
 
@@ -86,44 +79,24 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
         None => reader.latest_open().await?,
     };
     if record.state == SweepState::Finished && !args.retry_failed {
-        return Err(Failure::new(
-            Code::Usage,
-            format!("{} is finished: nothing is left to do", record.name),
-        )
-        .hint("--retry-failed tries failed trials again"));
+        return Err(Failure::new(Code::Usage, format!("{} is finished: nothing is left to do", record.name))
+            .hint("--retry-failed tries failed trials again"));
     }
     let spec = parse(&record.spec_path, &record.spec, &record.overrides).map_err(|problems| {
-        Failure::spec(
-            &format!("the sweep file that {} was started with", record.name),
-            &problems,
-        )
+        Failure::spec(&format!("the sweep file that {} was started with", record.name), &problems)
     })?;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
     let mut materials = Materials::new(record.project.clone(), cache_of(&settings.db), spec.folds.clone());
     let material = materials.of(&spec.config).await?;
-    if record
-        .data_sha256
-        .as_deref()
-        .is_some_and(|hash| hash != material.corpus.data_sha256())
-    {
+    if record.data_sha256.as_deref().is_some_and(|hash| hash != material.corpus.data_sha256()) {
         let path = record.project.join(&spec.config.data.path);
-        let what = format!(
-            "{} changed since {} began: old and new scores would not compare",
-            path.display(),
-            record.name
-        );
+        let what =
+            format!("{} changed since {} began: old and new scores would not compare", path.display(), record.name);
         return Err(
             Failure::new(Code::BadInput, what).hint("put the old file back, or start a new sweep with `sweep run`")
         );
     }
-    let voyage = Voyage {
-        store,
-        record,
-        spec,
-        materials,
-        slots,
-        retry_failed: args.retry_failed,
-    };
+    let voyage = Voyage { store, record, spec, materials, slots, retry_failed: args.retry_failed };
     voyage.sail(settings, format).await
 }
 
@@ -156,40 +129,14 @@ struct Outcome {
 
 impl Voyage {
     async fn sail(self, settings: &Settings, format: Format) -> Result<Code, Failure> {
-        let Self {
-            store,
-            record,
-            spec,
-            materials,
-            slots,
-            retry_failed,
-        } = self;
+        let Self { store, record, spec, materials, slots, retry_failed } = self;
         let (trials, folds) = (search::planned_trials(&spec.search), spec.folds.runs());
-        eprintln!(
-            "sweep {}: {trials} trials x {folds} folds, {}",
-            record.name, slots.choice
-        );
+        eprintln!("sweep {}: {trials} trials x {folds} folds, {}", record.name, slots.choice);
         let done = store.reader().runs(&record.name).await?;
-        let done = done
-            .iter()
-            .filter(|run| run.state == crate::store::RunState::Finished)
-            .count();
+        let done = done.iter().filter(|run| run.state == crate::store::RunState::Finished).count();
         let (objective, direction) = (&spec.search.objective, spec.search.direction);
-        let mut screen = Screen::new(
-            objective,
-            direction,
-            runs(&spec) as u64,
-            done as u64,
-            slots.places.len(),
-        );
-        let campaign = Campaign {
-            store: &store,
-            record: &record,
-            spec: &spec,
-            materials,
-            slots,
-            retry_failed,
-        };
+        let mut screen = Screen::new(objective, direction, runs(&spec) as u64, done as u64, slots.places.len());
+        let campaign = Campaign { store: &store, record: &record, spec: &spec, materials, slots, retry_failed };
         let end = conduct(campaign, &mut |notice| screen.notice(&notice)).await;
         screen.close();
         let end = end?;
@@ -210,28 +157,18 @@ impl Voyage {
 async fn outcome(store: &Store, name: &str) -> Result<Outcome, Failure> {
     let sweep = store.reader().sweeps().await?.into_iter().find(|row| row.sweep == name);
     let sweep = sweep.ok_or_else(|| Failure::new(Code::Broken, format!("{name} is gone from the database")))?;
-    Ok(Outcome {
-        sweep,
-        leaderboard: store.reader().leaderboard(name).await?,
-    })
+    Ok(Outcome { sweep, leaderboard: store.reader().leaderboard(name).await? })
 }
 
-fn print(outcome: &Outcome, end: &SweepEnd, database: &PathBuf) {
+fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
     let Outcome { sweep, leaderboard } = outcome;
-    let SweepRow {
-        sweep: name,
-        finished,
-        failed,
-        trials,
-        seconds,
-        ..
-    } = sweep;
+    let SweepRow { sweep: name, finished, failed, trials, seconds, .. } = sweep;
     let took = render::duration(*seconds);
     println!();
     match end {
         SweepEnd::Finished => println!("{name}: {finished} of {trials} trials finished, {failed} failed, in {took}"),
         SweepEnd::Stopped { why } => {
-            println!("{name}: stopped by {why} after {took}; {finished} of {trials} trials finished")
+            println!("{name}: stopped by {why} after {took}; {finished} of {trials} trials finished");
         }
     }
     if !leaderboard.is_empty() {
@@ -240,11 +177,8 @@ fn print(outcome: &Outcome, end: &SweepEnd, database: &PathBuf) {
             println!("= within one standard error of the best");
         }
     }
-    let db = if database.as_os_str() == "experiments.db" {
-        String::new()
-    } else {
-        format!(" --db {}", database.display())
-    };
+    let db =
+        if database.as_os_str() == "experiments.db" { String::new() } else { format!(" --db {}", database.display()) };
     if matches!(end, SweepEnd::Stopped { .. }) {
         println!("next: sweep resume {name}{db}");
         return;
@@ -255,10 +189,7 @@ fn print(outcome: &Outcome, end: &SweepEnd, database: &PathBuf) {
         return;
     }
     if let Some(best) = leaderboard.first() {
-        println!(
-            "next: sweep show {name} --trial {}{db}          its folds and metrics",
-            best.trial
-        );
+        println!("next: sweep show {name} --trial {}{db}          its folds and metrics", best.trial);
         println!("      sweep sql \"select * from leaderboard\"{db}  everything is SQL: `sweep sql` lists the views");
     }
 }

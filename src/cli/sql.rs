@@ -58,11 +58,8 @@ fn list_views(format: Format) -> Result<(), Failure> {
     }
     for view in views {
         println!("{}: {}", view.name, view.about);
-        let rows: Vec<Vec<String>> = view
-            .columns
-            .iter()
-            .map(|column| vec![column.name.to_owned(), column.about.to_owned()])
-            .collect();
+        let rows: Vec<Vec<String>> =
+            view.columns.iter().map(|column| vec![column.name.to_owned(), column.about.to_owned()]).collect();
         println!("{}\n", render::table(&["column", ""], &rows));
     }
     println!("example: sweep sql \"select trial, score, params from leaderboard where sweep = 'lr'\"");

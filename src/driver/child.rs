@@ -57,6 +57,8 @@ impl Child {
             // both pools that candle computes with
             .env("RAYON_NUM_THREADS", &threads)
             .env("CANDLE_NUM_THREADS", &threads)
+            // a step frees and takes the same memory again: giving it back in between costs a fifth of the time
+            .env("MIMALLOC_PURGE_DELAY", "-1")
             .env("CUDA_VISIBLE_DEVICES", &launch.slot.visible)
             // Ctrl-C in the terminal is for the coordinator
             .process_group(0)
@@ -69,11 +71,7 @@ impl Child {
         };
         let run = launch.job.run;
         tokio::spawn(async move {
-            let conversation = Conversation {
-                process,
-                stdout: BufReader::new(stdout),
-                log: &mut log,
-            };
+            let conversation = Conversation { process, stdout: BufReader::new(stdout), log: &mut log };
             let exit = conversation.hold(stdin, &launch.job, stopped, &heard).await;
             // nobody listens once the coordinator is on its way out
             let _ = heard.send((run, Said::Ended(exit))).await;
@@ -152,22 +150,18 @@ impl Conversation<'_> {
         }
         // its output has ended; a process that only closed it gets no longer than one told to stop
         drop(stdin);
-        let status = match tokio::time::timeout(GRACE, self.process.wait()).await {
-            Ok(status) => status,
-            Err(_) => {
-                self.kill();
-                self.process.wait().await
-            }
+        let status = if let Ok(status) = tokio::time::timeout(GRACE, self.process.wait()).await {
+            status
+        } else {
+            self.kill();
+            self.process.wait().await
         };
         verdict.exit(status)
     }
 
     /// The process and all that it started.
     fn kill(&mut self) {
-        let pid = self
-            .process
-            .id()
-            .and_then(|pid| rustix::process::Pid::from_raw(pid as i32));
+        let pid = self.process.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32));
         if let Some(pid) = pid {
             // it may be gone already
             let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
@@ -175,11 +169,7 @@ impl Conversation<'_> {
     }
 
     async fn line(&mut self, line: &[u8], run: RunId, verdict: &mut Verdict, heard: &mpsc::Sender<(RunId, Said)>) {
-        let message = if line.starts_with(b"{") {
-            serde_json::from_slice(line).ok()
-        } else {
-            None
-        };
+        let message = if line.starts_with(b"{") { serde_json::from_slice(line).ok() } else { None };
         match message {
             Some(Message::Hello { protocol }) if protocol != PROTOCOL => {
                 verdict.broken = Some(format!("it speaks protocol {protocol}, not {PROTOCOL}"));
@@ -214,13 +204,9 @@ impl Verdict {
         match (self.broken, self.failed, self.done, how) {
             (Some(why), ..) | (None, Some(why), ..) => Exit::Failed { why },
             (None, None, Some(done), None) => Exit::Done(done),
-            (None, None, Some(_), Some(how)) => Exit::Crashed {
-                why: format!("it was done, then: {how}"),
-            },
+            (None, None, Some(_), Some(how)) => Exit::Crashed { why: format!("it was done, then: {how}") },
             (None, None, None, Some(why)) => Exit::Crashed { why },
-            (None, None, None, None) => Exit::Crashed {
-                why: "it ended without a result".to_owned(),
-            },
+            (None, None, None, None) => Exit::Crashed { why: "it ended without a result".to_owned() },
         }
     }
 }

@@ -76,13 +76,7 @@ const PREPARED: u32 = 1_000;
 impl Materials {
     /// Paths of configurations are relative to `project`; files go to `cache`.
     pub fn new(project: PathBuf, cache: PathBuf, plan: FoldPlan) -> Self {
-        Self {
-            project,
-            cache,
-            plan,
-            known: BTreeMap::new(),
-            encoders: BTreeMap::new(),
-        }
+        Self { project, cache, plan, known: BTreeMap::new(), encoders: BTreeMap::new() }
     }
 
     /// Prepares what the points of a sweep will need, so that what cannot run is known before anything runs.
@@ -93,14 +87,8 @@ impl Materials {
                 break;
             };
             let config = spec.config_at(&point);
-            let config = config.map_err(|problems| MaterialError::Point {
-                point: point.clone(),
-                problems,
-            })?;
-            self.of(&config).await.map_err(|source| MaterialError::At {
-                point,
-                source: Box::new(source),
-            })?;
+            let config = config.map_err(|problems| MaterialError::Point { point: point.clone(), problems })?;
+            self.of(&config).await.map_err(|source| MaterialError::At { point, source: Box::new(source) })?;
         }
         Ok(())
     }
@@ -112,12 +100,8 @@ impl Materials {
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
-        let (project, cache, plan, config) = (
-            self.project.clone(),
-            self.cache.clone(),
-            self.plan.clone(),
-            config.clone(),
-        );
+        let (project, cache, plan, config) =
+            (self.project.clone(), self.cache.clone(), self.plan.clone(), config.clone());
         let made = tokio::task::spawn_blocking(move || make(&project, &cache, &plan, &config));
         let made = Arc::new(made.await.map_err(|_| MaterialError::Lost)??);
         self.known.insert(key, made.clone());
@@ -142,10 +126,7 @@ impl Materials {
                         "{} is more than the {} positions of {folder}",
                         model.segment_len, sizes.max_position_embeddings
                     );
-                    return Err(MaterialError::Model {
-                        key: "segment_len",
-                        what,
-                    });
+                    return Err(MaterialError::Model { key: "segment_len", what });
                 }
                 (sizes.num_hidden_layers, sizes.hidden_size)
             }
@@ -153,10 +134,7 @@ impl Materials {
         let heads = model.aggregator.heads;
         if model.aggregator.layers > 0 && !hidden.is_multiple_of(heads) {
             let what = format!("{heads} heads must divide the encoder's hidden size ({hidden})");
-            return Err(MaterialError::Model {
-                key: "aggregator.heads",
-                what,
-            });
+            return Err(MaterialError::Model { key: "aggregator.heads", what });
         }
         let frozen = config.train.freeze.layers;
         if frozen != usize::MAX && frozen > layers {
@@ -183,12 +161,8 @@ fn make(project: &Path, cache: &Path, plan: &FoldPlan, config: &Config) -> Resul
 }
 
 fn plan_folds(labels: Labels<'_>, corpus: &Corpus, plan: &FoldPlan) -> Result<Folds, MaterialError> {
-    Folds::plan(labels, corpus.groups(), plan.k, plan.repeats, plan.stratify, plan.seed).map_err(|source| {
-        MaterialError::Folds {
-            source,
-            classes: corpus.classes().to_vec(),
-        }
-    })
+    Folds::plan(labels, corpus.groups(), plan.k, plan.repeats, plan.stratify, plan.seed)
+        .map_err(|source| MaterialError::Folds { source, classes: corpus.classes().to_vec() })
 }
 
 /// What tokens and folds are made from.

@@ -98,32 +98,19 @@ pub async fn conduct(
 /// Two coordinators on one sweep would run everything twice.
 fn claim(store: &Store, record: &SweepRecord) -> Result<File, DriverError> {
     let directory = sweep_directory(store.reader().path(), &record.name);
-    let failed = |source| DriverError::Directory {
-        path: directory.clone(),
-        source,
-    };
+    let failed = |source| DriverError::Directory { path: directory.clone(), source };
     fs::create_dir_all(&directory).map_err(failed)?;
     let path = directory.join("coordinator.lock");
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .read(true)
-        .open(&path)
-        .map_err(failed)?;
+    let file = File::options().create(true).append(true).read(true).open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {
             // the number is a courtesy to whoever finds the lock taken
-            file.set_len(0)
-                .and_then(|()| fs::write(&path, std::process::id().to_string()))
-                .map_err(failed)?;
+            file.set_len(0).and_then(|()| fs::write(&path, std::process::id().to_string())).map_err(failed)?;
             Ok(file)
         }
         Err(fs::TryLockError::WouldBlock) => {
             let holder = fs::read_to_string(&path).ok().and_then(|pid| pid.trim().parse().ok());
-            Err(DriverError::Taken {
-                sweep: record.name.clone(),
-                holder,
-            })
+            Err(DriverError::Taken { sweep: record.name.clone(), holder })
         }
         Err(fs::TryLockError::Error(source)) => Err(failed(source)),
     }
@@ -173,9 +160,7 @@ impl Driver<'_> {
     fn stop(&mut self, stops: u32, why: &str) -> Event {
         let why = why.to_owned();
         if stops == 1 {
-            (self.watch)(Notice::Draining {
-                running: self.children.len(),
-            });
+            (self.watch)(Notice::Draining { running: self.children.len() });
             return Event::Stop { why };
         }
         (self.watch)(Notice::Killing);
@@ -185,17 +170,13 @@ impl Driver<'_> {
     fn understand(&mut self, run: RunId, said: Said) -> Option<Event> {
         Some(match said {
             Said::Message(Message::Progress(progress)) => {
-                (self.watch)(Notice::Progress {
-                    run,
-                    progress: &progress,
-                });
+                (self.watch)(Notice::Progress { run, progress: &progress });
                 return None;
             }
             Said::Message(Message::Metric(measurement)) => Event::Measured { run, measurement },
-            Said::Message(Message::Checkpoint(checkpoint)) => Event::Saved {
-                run,
-                checkpoint: self.beside_the_database(run, checkpoint),
-            },
+            Said::Message(Message::Checkpoint(checkpoint)) => {
+                Event::Saved { run, checkpoint: self.beside_the_database(run, checkpoint) }
+            }
             Said::Message(Message::Predictions { predictions }) => Event::Predicted { run, predictions },
             // how it ended is told with its end
             Said::Message(Message::Hello { .. } | Message::Failed { .. } | Message::Done(_)) => return None,
@@ -210,14 +191,8 @@ impl Driver<'_> {
     fn beside_the_database(&self, run: RunId, checkpoint: Checkpoint) -> Checkpoint {
         let database = self.campaign.store.reader().path();
         let path = fold_directory(database, &self.campaign.record.name, run).join(&checkpoint.path);
-        let path = database
-            .parent()
-            .and_then(|base| path.strip_prefix(base).ok())
-            .unwrap_or(&path);
-        Checkpoint {
-            path: path.to_string_lossy().into_owned(),
-            ..checkpoint
-        }
+        let path = database.parent().and_then(|base| path.strip_prefix(base).ok()).unwrap_or(&path);
+        Checkpoint { path: path.to_string_lossy().into_owned(), ..checkpoint }
     }
 
     /// Does what follows from an event; the sweep's end if that was it.
@@ -256,12 +231,7 @@ impl Driver<'_> {
     async fn record(&mut self, facts: &mut Vec<Fact>) -> Result<(), DriverError> {
         let facts = std::mem::take(facts);
         let at = now();
-        let passing = |fact: &Fact| {
-            matches!(
-                fact,
-                Fact::Measured { .. } | Fact::Saved { .. } | Fact::Predicted { .. }
-            )
-        };
+        let passing = |fact: &Fact| matches!(fact, Fact::Measured { .. } | Fact::Saved { .. } | Fact::Predicted { .. });
         if facts.iter().all(passing) {
             if !facts.is_empty() {
                 self.writer.post(at, facts).await?;
@@ -280,27 +250,12 @@ impl Driver<'_> {
     }
 
     async fn start(&mut self, run: RunId, slot: SlotId) -> Result<Place, String> {
-        let point = self
-            .sweep
-            .trial(run.trial)
-            .map(|trial| trial.point.clone())
-            .unwrap_or_default();
+        let point = self.sweep.trial(run.trial).map(|trial| trial.point.clone()).unwrap_or_default();
         let spec = self.campaign.spec;
         let mut config = spec.config_at(&point).map_err(|problems| problems.to_string())?;
-        let material = self
-            .campaign
-            .materials
-            .of(&config)
-            .await
-            .map_err(|error| error.to_string())?;
+        let material = self.campaign.materials.of(&config).await.map_err(|error| error.to_string())?;
         if let Encoder::Folder(folder) = &mut config.model.encoder {
-            *folder = self
-                .campaign
-                .record
-                .project
-                .join(&*folder)
-                .to_string_lossy()
-                .into_owned();
+            *folder = self.campaign.record.project.join(&*folder).to_string_lossy().into_owned();
         }
         let (train, validation) = material.folds.split(run.fold.repeat, run.fold.fold);
         let database = self.campaign.store.reader().path();
@@ -333,19 +288,11 @@ impl Driver<'_> {
             Child::start(launch, self.heard.clone()).map_err(|error| format!("cannot start a worker: {error}"))?;
         let pid = child.pid;
         self.children.insert(run, child);
-        Ok(Place {
-            device,
-            host: self.host.clone(),
-            pid,
-        })
+        Ok(Place { device, host: self.host.clone(), pid })
     }
 }
 
 /// The clock of facts.
 pub fn now() -> Millis {
-    Millis(
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis() as i64),
-    )
+    Millis(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64))
 }

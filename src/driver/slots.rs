@@ -57,11 +57,7 @@ impl Machine {
             Ok(cards) => (cards, String::new()),
             Err(why) => (Vec::new(), why),
         };
-        Self {
-            cores,
-            cards,
-            without_cards,
-        }
+        Self { cores, cards, without_cards }
     }
 }
 
@@ -70,18 +66,12 @@ impl Slots {
     pub fn choose(resources: &Resources, machine: &Machine, runs: usize) -> Result<Self, SlotError> {
         match &resources.devices {
             Devices::Cpu => Ok(Self::cores(resources, machine, runs, "")),
-            Devices::Auto if machine.cards.is_empty() => Ok(Self::cores(
-                resources,
-                machine,
-                runs,
-                &format!(" ({})", machine.without_cards),
-            )),
-            Devices::Auto => Self::cards(
-                resources,
-                machine,
-                &(0..machine.cards.len() as u32).collect::<Vec<_>>(),
-                runs,
-            ),
+            Devices::Auto if machine.cards.is_empty() => {
+                Ok(Self::cores(resources, machine, runs, &format!(" ({})", machine.without_cards)))
+            }
+            Devices::Auto => {
+                Self::cards(resources, machine, &(0..machine.cards.len() as u32).collect::<Vec<_>>(), runs)
+            }
             Devices::Cuda(numbers) => Self::cards(resources, machine, numbers, runs),
         }
     }
@@ -90,65 +80,33 @@ impl Slots {
     fn cores(resources: &Resources, machine: &Machine, runs: usize, why: &str) -> Self {
         let count = resources.slots_per_device.unwrap_or(machine.cores).min(runs).max(1);
         let threads = (machine.cores / count).max(1);
-        let slot = Slot {
-            device: Device::Cpu,
-            name: "cpu".to_owned(),
-            visible: String::new(),
-        };
-        let at_once = if count == 1 {
-            "one run at a time".to_owned()
-        } else {
-            format!("{count} runs at once")
-        };
-        let thread_words = if threads == 1 {
-            "one thread".to_owned()
-        } else {
-            format!("{threads} threads")
-        };
+        let slot = Slot { device: Device::Cpu, name: "cpu".to_owned(), visible: String::new() };
+        let at_once = if count == 1 { "one run at a time".to_owned() } else { format!("{count} runs at once") };
+        let thread_words = if threads == 1 { "one thread".to_owned() } else { format!("{threads} threads") };
         let choice = format!("CPU with {} cores{why}: {at_once}, {thread_words} each", machine.cores);
-        Self {
-            places: vec![slot; count],
-            threads,
-            choice,
-        }
+        Self { places: vec![slot; count], threads, choice }
     }
 
     fn cards(resources: &Resources, machine: &Machine, numbers: &[u32], runs: usize) -> Result<Self, SlotError> {
         if machine.cards.is_empty() {
-            let why = if machine.without_cards.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", machine.without_cards)
-            };
+            let why =
+                if machine.without_cards.is_empty() { String::new() } else { format!(": {}", machine.without_cards) };
             return Err(SlotError::NoCards(why));
         }
         let each = resources.slots_per_device.unwrap_or(1);
         let mut places = Vec::new();
         for number in numbers {
             let card = machine.cards.get(*number as usize);
-            let card = card.ok_or(SlotError::NoSuchCard {
-                wanted: *number,
-                found: machine.cards.len(),
-            })?;
-            let slot = Slot {
-                device: Device::Cuda,
-                name: format!("cuda:{number}"),
-                visible: card.visible.clone(),
-            };
+            let card = card.ok_or(SlotError::NoSuchCard { wanted: *number, found: machine.cards.len() })?;
+            let slot = Slot { device: Device::Cuda, name: format!("cuda:{number}"), visible: card.visible.clone() };
             places.extend(std::iter::repeat_n(slot, each));
         }
         places.truncate(runs.max(1));
         let threads = (machine.cores / places.len()).max(1);
-        let names: Vec<&str> = numbers
-            .iter()
-            .map(|number| machine.cards[*number as usize].description.as_str())
-            .collect();
+        let names: Vec<&str> =
+            numbers.iter().map(|number| machine.cards[*number as usize].description.as_str()).collect();
         let choice = format!("{}: {} runs at once", names.join(", "), places.len());
-        Ok(Self {
-            places,
-            threads,
-            choice,
-        })
+        Ok(Self { places, threads, choice })
     }
 }
 
@@ -173,20 +131,14 @@ fn cards() -> Result<Vec<Card>, String> {
     };
     let visible: Vec<String> = match std::env::var("CUDA_VISIBLE_DEVICES") {
         // as CUDA reads it: what follows a device that is not there is not seen
-        Ok(list) => list
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .take_while(|name| describe(name).is_some())
-            .collect(),
+        Ok(list) => {
+            list.split(',').map(|name| name.trim().to_owned()).take_while(|name| describe(name).is_some()).collect()
+        }
         Err(_) => (0..count).map(|index| index.to_string()).collect(),
     };
     let card = |visible: String| describe(&visible).map(|description| Card { visible, description });
     let cards: Vec<Card> = visible.into_iter().filter_map(card).collect();
-    if cards.is_empty() {
-        Err("no card is visible".to_owned())
-    } else {
-        Ok(cards)
-    }
+    if cards.is_empty() { Err("no card is visible".to_owned()) } else { Ok(cards) }
 }
 
 #[cfg(test)]
@@ -194,36 +146,13 @@ mod tests {
     use super::*;
 
     fn choose(devices: Devices, slots_per_device: Option<usize>, cards: usize, runs: usize) -> String {
-        let card = |index: usize| Card {
-            visible: format!("{}", index + 4),
-            description: format!("Card {index}"),
-        };
-        let without_cards = if cards == 0 {
-            "no driver".to_owned()
-        } else {
-            String::new()
-        };
-        let machine = Machine {
-            cores: 8,
-            cards: (0..cards).map(card).collect(),
-            without_cards,
-        };
-        match Slots::choose(
-            &Resources {
-                devices,
-                slots_per_device,
-            },
-            &machine,
-            runs,
-        ) {
+        let card = |index: usize| Card { visible: format!("{}", index + 4), description: format!("Card {index}") };
+        let without_cards = if cards == 0 { "no driver".to_owned() } else { String::new() };
+        let machine = Machine { cores: 8, cards: (0..cards).map(card).collect(), without_cards };
+        match Slots::choose(&Resources { devices, slots_per_device }, &machine, runs) {
             Ok(slots) => {
                 let visible: Vec<&str> = slots.places.iter().map(|slot| slot.visible.as_str()).collect();
-                format!(
-                    "{} | {} x {} threads, visible {visible:?}",
-                    slots.choice,
-                    slots.places.len(),
-                    slots.threads
-                )
+                format!("{} | {} x {} threads, visible {visible:?}", slots.choice, slots.places.len(), slots.threads)
             }
             Err(error) => error.to_string(),
         }
@@ -244,7 +173,7 @@ mod tests {
         insta::assert_snapshot!(cases.join("\n"), @r#"
         CPU with 8 cores (no driver): 8 runs at once, one thread each | 8 x 1 threads, visible ["", "", "", "", "", "", "", ""]
         CPU with 8 cores: one run at a time, 8 threads each | 1 x 8 threads, visible [""]
-        CPU with 8 cores (no driver): 3 runs at once, 2 threads each | 3 x 2 threads, visible ["", "", ""]
+        CPU with 8 cores: 3 runs at once, 2 threads each | 3 x 2 threads, visible ["", "", ""]
         Card 0, Card 1: 2 runs at once | 2 x 4 threads, visible ["4", "5"]
         Card 1: 2 runs at once | 2 x 4 threads, visible ["5", "5"]
         Card 0, Card 1: 3 runs at once | 3 x 2 threads, visible ["4", "4", "4"]

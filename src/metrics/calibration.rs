@@ -3,12 +3,7 @@ use super::mean;
 /// Mean negative log-likelihood of the true class in nats.
 pub(super) fn log_loss(truth: &[u32], probabilities: &[f64], classes: usize) -> f64 {
     let rows = probabilities.chunks_exact(classes);
-    mean(
-        truth
-            .iter()
-            .zip(rows)
-            .map(|(&class, row)| surprise(row[class as usize])),
-    )
+    mean(truth.iter().zip(rows).map(|(&class, row)| surprise(row[class as usize])))
 }
 
 /// Mean binary cross-entropy over all cells in nats.

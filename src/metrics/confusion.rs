@@ -114,11 +114,7 @@ pub(super) fn mcc(counts: &[Counts]) -> f64 {
     let covariance = hits * n - sum(|c| c.support as f64 * c.predicted as f64);
     let of_predicted = n * n - sum(|c| (c.predicted as f64).powi(2));
     let of_truth = n * n - sum(|c| (c.support as f64).powi(2));
-    if of_predicted * of_truth == 0.0 {
-        0.0
-    } else {
-        covariance / (of_predicted * of_truth).sqrt()
-    }
+    if of_predicted * of_truth == 0.0 { 0.0 } else { covariance / (of_predicted * of_truth).sqrt() }
 }
 
 /// Cohen's kappa; NaN where truth and prediction are one and the same class throughout.
@@ -127,11 +123,7 @@ pub(super) fn kappa(counts: &[Counts]) -> f64 {
     let misses = n - counts.iter().map(|c| c.hits as f64).sum::<f64>();
     let by_chance = |c: &Counts| c.support as f64 * c.predicted as f64;
     let expected_misses = (n * n - counts.iter().map(by_chance).sum::<f64>()) / n;
-    if expected_misses == 0.0 {
-        f64::NAN
-    } else {
-        1.0 - misses / expected_misses
-    }
+    if expected_misses == 0.0 { f64::NAN } else { 1.0 - misses / expected_misses }
 }
 
 fn documents(counts: &[Counts]) -> f64 {

@@ -57,9 +57,7 @@ pub fn multi(truth: &[Vec<u32>], probabilities: &[f64], classes: usize, threshol
         ("subset_accuracy", mean(of_document.iter().map(exact))),
     ]);
     Report {
-        values: (averages(&of_class).chain(others))
-            .chain(precisions_at(&label_rankings, classes))
-            .collect(),
+        values: (averages(&of_class).chain(others)).chain(precisions_at(&label_rankings, classes)).collect(),
         per_class: class_scores(&of_class, &rankings),
         confusion: None,
         undefined_classes: undefined_classes(&of_class),

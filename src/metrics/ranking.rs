@@ -23,10 +23,7 @@ impl Ranking {
             others += more_others;
             precision += more_hits * hits / (hits + others);
         }
-        Self {
-            roc_auc: area / (hits * others),
-            average_precision: if hits > 0.0 { precision / hits } else { 0.0 },
-        }
+        Self { roc_auc: area / (hits * others), average_precision: if hits > 0.0 { precision / hits } else { 0.0 } }
     }
 }
 

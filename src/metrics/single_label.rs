@@ -29,11 +29,7 @@ pub fn single(truth: &[u32], probabilities: &[f64], classes: usize) -> Report {
         [rankings[1].roc_auc; 3]
     } else {
         let weighted = rankings.iter().zip(&counts).map(|(r, c)| (r.roc_auc, c.support));
-        [
-            mean(rankings.iter().map(|r| r.roc_auc)),
-            weighted_mean(weighted),
-            one_vs_one(truth, probabilities, classes),
-        ]
+        [mean(rankings.iter().map(|r| r.roc_auc)), weighted_mean(weighted), one_vs_one(truth, probabilities, classes)]
     };
     let answers: Vec<_> = (probabilities.chunks_exact(classes).zip(truth).zip(&predicted))
         .map(|((row, &class), &predicted)| (row[predicted], class as usize == predicted))

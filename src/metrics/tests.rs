@@ -46,11 +46,7 @@ struct NamedCase<T> {
 
 macro_rules! fixture {
     ($name:literal) => {
-        parse(include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/fixtures/",
-            $name
-        )))
+        parse(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/", $name)))
     };
 }
 
@@ -109,11 +105,9 @@ fn single_label_equals_scikit_learn() {
         assert_answers(case, &report, OF_LABELS, &of.answers);
         let cells: Vec<Vec<u64>> = from(&of.answers["confusion"]["value"]);
         assert_eq!(report.confusion, Some(cells), "{case}");
-        for (score, name) in [
-            ((|c| c.precision) as fn(&ClassScores) -> f64, "precision"),
-            (|c| c.recall, "recall"),
-            (|c| c.f1, "f1"),
-        ] {
+        for (score, name) in
+            [((|c| c.precision) as fn(&ClassScores) -> f64, "precision"), (|c| c.recall, "recall"), (|c| c.f1, "f1")]
+        {
             let key = format!("{name}/None/labels=all/zd=0");
             assert_per_class(&format!("{case} {name}"), &report, score, &of.answers[&key]);
         }
@@ -127,12 +121,7 @@ fn single_label_equals_scikit_learn() {
 #[test]
 fn multi_label_equals_scikit_learn() {
     let Fixtures { multilabel, .. } = fixture!("metrics.json");
-    let Multilabel {
-        y,
-        pred,
-        proba,
-        answers,
-    } = multilabel;
+    let Multilabel { y, pred, proba, answers } = multilabel;
     let truth: Vec<_> = y.iter().map(|row| ids(row)).collect();
     let of_labels = multi(&truth, &pred.concat(), 4, &[0.5; 4]);
     assert_answers("labels", &of_labels, OF_LABEL_SETS, &answers);
@@ -168,11 +157,7 @@ fn every_name_has_a_value_and_a_direction() {
     for name in SINGLE_LABEL.iter().chain(MULTI_LABEL) {
         let loss = name.ends_with("loss") || name.ends_with("error") || name.starts_with("ece");
         let smaller_is_better = loss || *name == "brier";
-        assert_eq!(
-            direction(name) == Some(Direction::Minimize),
-            smaller_is_better,
-            "{name}"
-        );
+        assert_eq!(direction(name) == Some(Direction::Minimize), smaller_is_better, "{name}");
     }
     assert_eq!(direction("macro_f2"), None);
 }
@@ -254,11 +239,7 @@ fn one_hot(classes: &[usize], n: usize) -> Vec<f64> {
 }
 
 fn ids(row: &[u8]) -> Vec<u32> {
-    (0..)
-        .zip(row)
-        .filter(|&(_, &has)| has == 1)
-        .map(|(label, _)| label)
-        .collect()
+    (0..).zip(row).filter(|&(_, &has)| has == 1).map(|(label, _)| label).collect()
 }
 
 fn parse<T: DeserializeOwned>(json: &str) -> T {

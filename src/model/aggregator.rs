@@ -80,11 +80,7 @@ impl Aggregator {
                 }
             },
             layers,
-            norm: if pre {
-                Some(Norm::new(maker, "agg.norm", width, EPS)?)
-            } else {
-                None
-            },
+            norm: if pre { Some(Norm::new(maker, "agg.norm", width, EPS)?) } else { None },
             pooling: match config.pooling {
                 DocumentPooling::Mean => Pooling::Mean,
                 DocumentPooling::Max => Pooling::Max,
@@ -122,9 +118,7 @@ impl Aggregator {
             Positions::Sinusoidal => sinusoids(documents.longest(), segments.dim(1)?, segments.device())?,
             Positions::Learned(table) => table.tensor(pass),
         };
-        let places: Vec<u32> = (0..documents.count())
-            .flat_map(|document| 0..documents.len(document) as u32)
-            .collect();
+        let places: Vec<u32> = (0..documents.count()).flat_map(|document| 0..documents.len(document) as u32).collect();
         let places = Tensor::from_vec(places, documents.rows(), segments.device())?;
         segments.add(&positions.index_select(&places, 0)?.to_dtype(segments.dtype())?)
     }
@@ -135,29 +129,21 @@ impl Aggregator {
             let is_token = |row: &u32| tokens.binary_search(row).is_ok();
             let others: Vec<u32> = (0..rows.rows() as u32).filter(|row| !is_token(row)).collect();
             let select = |of: Vec<u32>| x.index_select(&Tensor::new(of, x.device())?, 0);
-            return Ok(Aggregated {
-                segments: select(others)?,
-                documents: select(tokens.clone())?,
-            });
+            return Ok(Aggregated { segments: select(others)?, documents: select(tokens.clone())? });
         }
         let grid = Grid::new(documents, x.device())?;
         let padded = grid.pad(x)?;
         let valid = grid.valid().to_dtype(x.dtype())?.unsqueeze(2)?;
         let documents = match &self.pooling {
             Pooling::Mean | Pooling::Token(_) => padded.broadcast_mul(&valid)?.sum(1)?.broadcast_div(&valid.sum(1)?)?,
-            Pooling::Max => padded
-                .broadcast_add(&grid.additive_mask(x.dtype())?.unsqueeze(2)?)?
-                .max(1)?,
+            Pooling::Max => padded.broadcast_add(&grid.additive_mask(x.dtype())?.unsqueeze(2)?)?.max(1)?,
             Pooling::Attention(query) => {
                 let scores = padded.broadcast_mul(&query.tensor(pass))?.sum(2)?;
                 let weights = softmax(&scores.add(&grid.additive_mask(x.dtype())?)?)?;
                 padded.broadcast_mul(&weights.unsqueeze(2)?)?.sum(1)?
             }
         };
-        Ok(Aggregated {
-            segments: x.clone(),
-            documents,
-        })
+        Ok(Aggregated { segments: x.clone(), documents })
     }
 }
 
@@ -185,11 +171,7 @@ impl Layer {
     }
 
     fn forward(&self, x: &Tensor, rows: &Sequences, site: u32, pass: &Pass) -> Result<Tensor> {
-        let residual = |site| Residual {
-            sequences: rows,
-            dropout: self.dropout,
-            site,
-        };
+        let residual = |site| Residual { sequences: rows, dropout: self.dropout, site };
         let drop = |x: &Tensor, site| kernels::dropout(x, rows, self.dropout, site, pass);
         match self.place {
             NormPlace::Pre => {
@@ -211,14 +193,8 @@ impl Layer {
         let width = x.dim(1)?;
         let projected = self.projections.forward(x, pass)?;
         let part = |index: usize| projected.narrow(1, index * width, width)?.contiguous();
-        let how = Attention {
-            sequences: rows,
-            heads: self.heads,
-            dropout: self.dropout,
-            site,
-        };
-        self.attended
-            .forward(&kernels::attention(&part(0)?, &part(1)?, &part(2)?, &how, pass)?, pass)
+        let how = Attention { sequences: rows, heads: self.heads, dropout: self.dropout, site };
+        self.attended.forward(&kernels::attention(&part(0)?, &part(1)?, &part(2)?, &how, pass)?, pass)
     }
 
     fn feed(&self, x: &Tensor, rows: &Sequences, site: u32, pass: &Pass) -> Result<Tensor> {
@@ -228,8 +204,7 @@ impl Layer {
             // candle's relu has slope 1 at 0, PyTorch's 0
             Activation::Relu => y.mul(&y.gt(0.0)?.to_dtype(y.dtype())?)?,
         };
-        self.down
-            .forward(&kernels::dropout(&y, rows, self.dropout, site, pass)?, pass)
+        self.down.forward(&kernels::dropout(&y, rows, self.dropout, site, pass)?, pass)
     }
 }
 
@@ -245,30 +220,16 @@ fn prepend(token: &Tensor, segments: &Tensor, documents: &Sequences) -> Result<T
 }
 
 fn longer(documents: &Sequences) -> Sequences {
-    let offsets = documents
-        .offsets
-        .iter()
-        .enumerate()
-        .map(|(index, offset)| offset + index)
-        .collect();
-    Sequences {
-        offsets,
-        keys: documents.keys.clone(),
-    }
+    let offsets = documents.offsets.iter().enumerate().map(|(index, offset)| offset + index).collect();
+    Sequences { offsets, keys: documents.keys.clone() }
 }
 
 /// Fixed positions (Vaswani 2017), [count, width].
 fn sinusoids(count: usize, width: usize, device: &Device) -> Result<Tensor> {
     let value = |place: usize, column: usize| {
         let angle = place as f64 * (-(10_000f64.ln()) * (column / 2 * 2) as f64 / width as f64).exp();
-        (if column.is_multiple_of(2) {
-            angle.sin()
-        } else {
-            angle.cos()
-        }) as f32
+        (if column.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
     };
-    let table: Vec<f32> = (0..count)
-        .flat_map(|place| (0..width).map(move |column| value(place, column)))
-        .collect();
+    let table: Vec<f32> = (0..count).flat_map(|place| (0..width).map(move |column| value(place, column))).collect();
     Tensor::from_vec(table, (count, width), device)
 }

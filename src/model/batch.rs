@@ -37,11 +37,7 @@ impl Batch {
             }
             ends.push(segments.keys.len(), key);
         }
-        Self {
-            ids: ids.into(),
-            segments: segments.finish(),
-            documents: ends.finish(),
-        }
+        Self { ids: ids.into(), segments: segments.finish(), documents: ends.finish() }
     }
 
     /// Tokens that the encoder reads, special ones included.
@@ -57,10 +53,7 @@ struct Ends {
 
 impl Default for Ends {
     fn default() -> Self {
-        Self {
-            offsets: vec![0],
-            keys: Vec::new(),
-        }
+        Self { offsets: vec![0], keys: Vec::new() }
     }
 }
 
@@ -71,9 +64,6 @@ impl Ends {
     }
 
     fn finish(self) -> Sequences {
-        Sequences {
-            offsets: self.offsets.into(),
-            keys: self.keys.into(),
-        }
+        Sequences { offsets: self.offsets.into(), keys: self.keys.into() }
     }
 }

@@ -61,11 +61,7 @@ impl Bert {
         let width = sizes.hidden_size;
         maker.frozen = freeze.embeddings;
         let mut table = |name: &str, entries| {
-            maker.make(
-                &format!("bert.embeddings.{name}_embeddings.weight"),
-                (entries, width),
-                Start::Normal,
-            )
+            maker.make(&format!("bert.embeddings.{name}_embeddings.weight"), (entries, width), Start::Normal)
         };
         let words = table("word", sizes.vocab_size)?;
         let positions = table("position", sizes.max_position_embeddings)?;
@@ -77,32 +73,15 @@ impl Bert {
             layers.push(Layer::new(maker, index, sizes)?);
         }
         maker.frozen = false;
-        Ok(Self {
-            words,
-            positions,
-            types,
-            norm,
-            layers,
-            dropouts,
-            heads: sizes.num_attention_heads,
-        })
+        Ok(Self { words, positions, types, norm, layers, dropouts, heads: sizes.num_attention_heads })
     }
 
     /// Token ids of the segments [tokens] to their last hidden states [tokens, hidden].
     pub(super) fn forward(&self, ids: &Arc<[u32]>, segments: &Sequences, pass: &Pass) -> Result<Tensor> {
-        let places: Arc<[u32]> = (0..segments.count())
-            .flat_map(|segment| 0..segments.len(segment) as u32)
-            .collect();
+        let places: Arc<[u32]> = (0..segments.count()).flat_map(|segment| 0..segments.len(segment) as u32).collect();
         let zeros: Arc<[u32]> = vec![0; ids.len()].into();
-        let lookups = [
-            (&self.words, ids.clone()),
-            (&self.positions, places),
-            (&self.types, zeros),
-        ]
-        .map(|(table, ids)| Lookup {
-            table: table.clone(),
-            ids,
-        });
+        let lookups = [(&self.words, ids.clone()), (&self.positions, places), (&self.types, zeros)]
+            .map(|(table, ids)| Lookup { table: table.clone(), ids });
         let x = self.norm.forward(&kernels::embedding(&lookups, pass)?, pass)?;
         let mut x = kernels::dropout(&x, segments, self.dropouts.hidden, 0, pass)?;
         for (index, layer) in self.layers.iter().enumerate() {
@@ -129,28 +108,12 @@ impl Layer {
     }
 
     fn forward(&self, x: &Tensor, segments: &Sequences, bert: &Bert, site: u32, pass: &Pass) -> Result<Tensor> {
-        let (q, k, v) = (
-            self.query.forward(x, pass)?,
-            self.key.forward(x, pass)?,
-            self.value.forward(x, pass)?,
-        );
-        let how = Attention {
-            sequences: segments,
-            heads: bert.heads,
-            dropout: bert.dropouts.attention,
-            site,
-        };
-        let y = self
-            .attended
-            .forward(&kernels::attention(&q, &k, &v, &how, pass)?, pass)?;
-        let residual = |site| Residual {
-            sequences: segments,
-            dropout: bert.dropouts.hidden,
-            site,
-        };
+        let (q, k, v) = (self.query.forward(x, pass)?, self.key.forward(x, pass)?, self.value.forward(x, pass)?);
+        let how = Attention { sequences: segments, heads: bert.heads, dropout: bert.dropouts.attention, site };
+        let y = self.attended.forward(&kernels::attention(&q, &k, &v, &how, pass)?, pass)?;
+        let residual = |site| Residual { sequences: segments, dropout: bert.dropouts.hidden, site };
         let x = self.attention_norm.residual(&y, x, &residual(site + 1), pass)?;
         let y = kernels::gelu(&self.up.forward(&x, pass)?, pass)?;
-        self.norm
-            .residual(&self.down.forward(&y, pass)?, &x, &residual(site + 2), pass)
+        self.norm.residual(&self.down.forward(&y, pass)?, &x, &residual(site + 2), pass)
     }
 }

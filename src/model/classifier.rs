@@ -36,10 +36,7 @@ impl Classifier {
         device: &Device,
     ) -> Result<Self> {
         let mut maker = Maker::new(given, seed, device)?;
-        let dropouts = Dropouts {
-            hidden: model.dropout,
-            attention: model.attention_dropout,
-        };
+        let dropouts = Dropouts { hidden: model.dropout, attention: model.attention_dropout };
         Ok(Self {
             bert: Bert::new(&mut maker, sizes, dropouts, freeze)?,
             aggregator: Aggregator::new(&mut maker, model, sizes.hidden_size)?,
@@ -62,14 +59,7 @@ impl Classifier {
     /// Segments to vectors [S, hidden].
     pub fn encode(&self, batch: &Batch, pass: &Pass) -> Result<Tensor> {
         let still = Pass::inference();
-        let pass = if self.frozen {
-            &Pass {
-                fused: pass.fused,
-                ..still
-            }
-        } else {
-            pass
-        };
+        let pass = if self.frozen { &Pass { fused: pass.fused, ..still } } else { pass };
         let states = self.bert.forward(&batch.ids, &batch.segments, pass)?;
         match self.pooling {
             SegmentPooling::Cls => {
@@ -80,10 +70,7 @@ impl Classifier {
             SegmentPooling::Mean => {
                 let grid = Grid::new(&batch.segments, states.device())?;
                 let valid = grid.valid().to_dtype(states.dtype())?.unsqueeze(2)?;
-                grid.pad(&states)?
-                    .broadcast_mul(&valid)?
-                    .sum(1)?
-                    .broadcast_div(&valid.sum(1)?)
+                grid.pad(&states)?.broadcast_mul(&valid)?.sum(1)?.broadcast_div(&valid.sum(1)?)
             }
         }
     }

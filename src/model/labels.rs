@@ -29,11 +29,7 @@ const SITE: u32 = 1 << 24;
 impl Labels {
     pub(super) fn new(maker: &mut Maker, model: &spec::Model, width: usize, classes: usize) -> Result<Self> {
         let attends = model.label_attention != LabelAttention::None;
-        let embeddings = if attends {
-            Some(maker.make("label_emb", (classes, width), Start::Normal)?)
-        } else {
-            None
-        };
+        let embeddings = if attends { Some(maker.make("label_emb", (classes, width), Start::Normal)?) } else { None };
         let projections = if attends && model.label_projection {
             let query = Linear::without_bias(maker, "label_q", width, width)?;
             Some((query, Linear::without_bias(maker, "label_k", width, width)?))
@@ -51,11 +47,7 @@ impl Labels {
             projections,
             norm,
             classifier: Linear::new(maker, "classifier", width, classes)?,
-            scale: if model.label_scale {
-                (width as f64).sqrt().recip()
-            } else {
-                1.0
-            },
+            scale: if model.label_scale { (width as f64).sqrt().recip() } else { 1.0 },
             dropout: model.head_dropout,
         })
     }
@@ -87,12 +79,8 @@ impl Labels {
     }
 
     fn classify(&self, x: &Tensor, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
-        let one_row_each = Sequences {
-            offsets: (0..=documents.count()).collect(),
-            keys: documents.keys.clone(),
-        };
-        self.classifier
-            .forward(&kernels::dropout(x, &one_row_each, self.dropout, SITE, pass)?, pass)
+        let one_row_each = Sequences { offsets: (0..=documents.count()).collect(), keys: documents.keys.clone() };
+        self.classifier.forward(&kernels::dropout(x, &one_row_each, self.dropout, SITE, pass)?, pass)
     }
 
     /// Each label reads the segments with its own attention; its logit is its own product.
@@ -102,10 +90,7 @@ impl Labels {
             None => (labels.clone(), segments.clone()),
         };
         let grid = Grid::new(documents, segments.device())?;
-        let scores = grid
-            .pad(&keys.matmul(&query.t()?)?)?
-            .transpose(1, 2)?
-            .affine(self.scale, 0.0)?;
+        let scores = grid.pad(&keys.matmul(&query.t()?)?)?.transpose(1, 2)?.affine(self.scale, 0.0)?;
         let scores = scores.broadcast_add(&grid.additive_mask(segments.dtype())?.unsqueeze(1)?)?;
         let read = softmax(&scores)?.matmul(&grid.pad(segments)?)?;
         let (count, classes, width) = read.dims3()?;

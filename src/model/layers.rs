@@ -17,10 +17,7 @@ pub(super) struct Linear {
 impl Linear {
     pub(super) fn new(maker: &mut Maker, name: &str, input: usize, output: usize) -> Result<Self> {
         let bias = Some(maker.make(&format!("{name}.bias"), output, Start::Zeros)?);
-        Ok(Self {
-            bias,
-            ..Self::without_bias(maker, name, input, output)?
-        })
+        Ok(Self { bias, ..Self::without_bias(maker, name, input, output)? })
     }
 
     pub(super) fn without_bias(maker: &mut Maker, name: &str, input: usize, output: usize) -> Result<Self> {

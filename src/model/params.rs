@@ -50,20 +50,12 @@ impl Param {
 
     /// The tensor for operations of the graph.
     pub(super) fn tensor(&self, pass: &Pass) -> Tensor {
-        if pass.gradients && self.trained {
-            self.value.as_tensor().clone()
-        } else {
-            self.value.as_tensor().detach()
-        }
+        if pass.gradients && self.trained { self.value.as_tensor().clone() } else { self.value.as_tensor().detach() }
     }
 
     /// A stand-in for operations whose weights stay outside the graph.
     pub(super) fn anchor(&self, pass: &Pass) -> Tensor {
-        if pass.gradients && self.trained {
-            self.anchor.as_tensor().clone()
-        } else {
-            self.anchor.as_tensor().detach()
-        }
+        if pass.gradients && self.trained { self.anchor.as_tensor().clone() } else { self.anchor.as_tensor().detach() }
     }
 
     /// Lets `add` add to the sum of gradients; of a frozen weight there is none.
@@ -135,24 +127,17 @@ impl Params {
 
     /// Values by name, for a checkpoint.
     pub fn tensors(&self) -> HashMap<String, Tensor> {
-        self.0
-            .iter()
-            .map(|(name, param)| (name.clone(), param.value.as_tensor().clone()))
-            .collect()
+        self.0.iter().map(|(name, param)| (name.clone(), param.value.as_tensor().clone())).collect()
     }
 
     /// Sets the values; every name must be there with the same shape.
     pub fn set(&self, tensors: &HashMap<String, Tensor>) -> Result<()> {
         for (name, param) in &self.0 {
-            let Some(tensor) = tensors.get(name) else {
-                candle_core::bail!("no weights named {name}")
-            };
+            let Some(tensor) = tensors.get(name) else { candle_core::bail!("no weights named {name}") };
             if tensor.dims() != param.value.dims() {
                 candle_core::bail!("{name} is {:?}, not {:?}", tensor.dims(), param.value.dims());
             }
-            param
-                .value
-                .set(&tensor.to_device(param.value.device())?.to_dtype(param.value.dtype())?)?;
+            param.value.set(&tensor.to_device(param.value.device())?.to_dtype(param.value.dtype())?)?;
         }
         Ok(())
     }
@@ -182,14 +167,7 @@ pub(super) struct Maker {
 impl Maker {
     pub(super) fn new(given: HashMap<String, Tensor>, seed: u64, device: &Device) -> Result<Self> {
         let anchor = Var::zeros(1, DType::F32, device)?;
-        Ok(Self {
-            params: Params::default(),
-            given,
-            device: device.clone(),
-            anchor,
-            seed,
-            frozen: false,
-        })
+        Ok(Self { params: Params::default(), given, device: device.clone(), anchor, seed, frozen: false })
     }
 
     pub(super) fn make(&mut self, name: &str, shape: impl Into<Shape>, start: Start) -> Result<Arc<Param>> {
@@ -222,9 +200,7 @@ impl Maker {
                     (key ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
                 });
                 let mut rng = ChaCha8Rng::seed_from_u64(key);
-                let numbers: Vec<f32> = (0..shape.elem_count())
-                    .map(|_| (normal(&mut rng) * SPREAD) as f32)
-                    .collect();
+                let numbers: Vec<f32> = (0..shape.elem_count()).map(|_| (normal(&mut rng) * SPREAD) as f32).collect();
                 Tensor::from_vec(numbers, shape, &self.device)
             }
         }

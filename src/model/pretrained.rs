@@ -19,12 +19,7 @@ pub enum PretrainedError {
     #[error("{}: model_type {found:?} is not supported, only \"bert\"", path.display())]
     Architecture { path: PathBuf, found: String },
     #[error("{}: {key} is {found}, only {wanted} is supported", path.display())]
-    Option {
-        path: PathBuf,
-        key: &'static str,
-        found: String,
-        wanted: &'static str,
-    },
+    Option { path: PathBuf, key: &'static str, found: String, wanted: &'static str },
     #[error("{}: neither model.safetensors nor pytorch_model.bin in it", .0.display())]
     NoWeights(PathBuf),
     #[error("{}: weights are missing: {}", path.display(), names.join(", "))]
@@ -37,10 +32,7 @@ pub fn read_sizes(folder: &Path) -> Result<Sizes, PretrainedError> {
         return Err(PretrainedError::Missing(folder.to_owned()));
     }
     let path = folder.join("config.json");
-    let read = |why: String| PretrainedError::Read {
-        path: path.clone(),
-        why,
-    };
+    let read = |why: String| PretrainedError::Read { path: path.clone(), why };
     let text = fs::read_to_string(&path).map_err(|error| read(error.to_string()))?;
     let config: Value = serde_json::from_str(&text).map_err(|error| read(error.to_string()))?;
     let found = config["model_type"].as_str().unwrap_or("nothing").to_owned();
@@ -49,19 +41,11 @@ pub fn read_sizes(folder: &Path) -> Result<Sizes, PretrainedError> {
     }
     for (key, wanted) in [("hidden_act", "gelu"), ("position_embedding_type", "absolute")] {
         if let Some(found) = config[key].as_str().filter(|found| *found != wanted) {
-            return Err(PretrainedError::Option {
-                path: path.clone(),
-                key,
-                found: found.to_owned(),
-                wanted,
-            });
+            return Err(PretrainedError::Option { path: path.clone(), key, found: found.to_owned(), wanted });
         }
     }
     let mut with_defaults = config.clone();
-    for (key, default) in [
-        ("type_vocab_size", Value::from(2)),
-        ("layer_norm_eps", Value::from(1e-12)),
-    ] {
+    for (key, default) in [("type_vocab_size", Value::from(2)), ("layer_norm_eps", Value::from(1e-12))] {
         if config[key].is_null() {
             with_defaults[key] = default;
         }
@@ -73,13 +57,9 @@ pub fn read_sizes(folder: &Path) -> Result<Sizes, PretrainedError> {
 /// other architectures are refused.
 pub fn read_weights(folder: &Path, sizes: &Sizes) -> Result<HashMap<String, Tensor>, PretrainedError> {
     let (path, tensors) = read_tensors(folder)?;
-    let weights: HashMap<String, Tensor> = tensors
-        .into_iter()
-        .map(|(name, tensor)| (modern_name(&name), tensor))
-        .collect();
-    let mut names: Vec<String> = expected_names(sizes)
-        .filter(|name| !weights.contains_key(name))
-        .collect();
+    let weights: HashMap<String, Tensor> =
+        tensors.into_iter().map(|(name, tensor)| (modern_name(&name), tensor)).collect();
+    let mut names: Vec<String> = expected_names(sizes).filter(|name| !weights.contains_key(name)).collect();
     if !names.is_empty() {
         let more = names.len().saturating_sub(5);
         names.truncate(5);
@@ -94,10 +74,7 @@ pub fn read_weights(folder: &Path, sizes: &Sizes) -> Result<HashMap<String, Tens
 fn read_tensors(folder: &Path) -> Result<(PathBuf, Vec<(String, Tensor)>), PretrainedError> {
     let safetensors = folder.join("model.safetensors");
     if safetensors.exists() {
-        let read = |why: candle_core::Error| PretrainedError::Read {
-            path: safetensors.clone(),
-            why: plain(&why),
-        };
+        let read = |why: candle_core::Error| PretrainedError::Read { path: safetensors.clone(), why: plain(&why) };
         let tensors = candle_core::safetensors::load(&safetensors, &Device::Cpu).map_err(read)?;
         return Ok((safetensors, tensors.into_iter().collect()));
     }
@@ -105,15 +82,9 @@ fn read_tensors(folder: &Path) -> Result<(PathBuf, Vec<(String, Tensor)>), Pretr
     if pickle.exists() {
         let read = |why: candle_core::Error| {
             let why = plain(&why);
-            let hint = if why.contains("EOCD") {
-                " (a file older than PyTorch 1.6: save it anew as safetensors)"
-            } else {
-                ""
-            };
-            PretrainedError::Read {
-                path: pickle.clone(),
-                why: format!("{why}{hint}"),
-            }
+            let hint =
+                if why.contains("EOCD") { " (a file older than PyTorch 1.6: save it anew as safetensors)" } else { "" };
+            PretrainedError::Read { path: pickle.clone(), why: format!("{why}{hint}") }
         };
         let tensors = candle_core::pickle::read_all(&pickle).map_err(read)?;
         return Ok((pickle, tensors));
@@ -130,23 +101,14 @@ fn plain(error: &candle_core::Error) -> String {
 /// With the `bert.` prefix, and with today's names of a norm's weights.
 fn modern_name(name: &str) -> String {
     let name = name.strip_prefix("bert.").unwrap_or(name);
-    let name = name
-        .replace("LayerNorm.gamma", "LayerNorm.weight")
-        .replace("LayerNorm.beta", "LayerNorm.bias");
+    let name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias");
     format!("bert.{name}")
 }
 
 fn expected_names(sizes: &Sizes) -> impl Iterator<Item = String> + use<> {
-    let embeddings = [
-        "word_embeddings.weight",
-        "position_embeddings.weight",
-        "token_type_embeddings.weight",
-    ];
+    let embeddings = ["word_embeddings.weight", "position_embeddings.weight", "token_type_embeddings.weight"];
     let norms = ["LayerNorm.weight", "LayerNorm.bias"];
-    let embeddings = embeddings
-        .into_iter()
-        .chain(norms)
-        .map(|name| format!("bert.embeddings.{name}"));
+    let embeddings = embeddings.into_iter().chain(norms).map(|name| format!("bert.embeddings.{name}"));
     let parts = [
         "attention.self.query",
         "attention.self.key",
@@ -159,9 +121,7 @@ fn expected_names(sizes: &Sizes) -> impl Iterator<Item = String> + use<> {
     ];
     let layers = (0..sizes.num_hidden_layers).flat_map(move |index| {
         parts.into_iter().flat_map(move |part| {
-            ["weight", "bias"]
-                .into_iter()
-                .map(move |kind| format!("bert.encoder.layer.{index}.{part}.{kind}"))
+            ["weight", "bias"].into_iter().map(move |kind| format!("bert.encoder.layer.{index}.{part}.{kind}"))
         })
     });
     embeddings.chain(layers)

@@ -9,16 +9,8 @@ use super::*;
 use crate::spec::{Config, Freeze, Spec};
 use crate::text::Special;
 
-const SPECIAL: Special = Special {
-    cls: 2,
-    sep: 3,
-    pad: 0,
-    unknown: 1,
-};
-const TRAINED: Freeze = Freeze {
-    embeddings: false,
-    layers: 0,
-};
+const SPECIAL: Special = Special { cls: 2, sep: 3, pad: 0, unknown: 1 };
+const TRAINED: Freeze = Freeze { embeddings: false, layers: 0 };
 
 /// Option sets that together walk all of the model's options.
 const OPTIONS: [&str; 8] = [
@@ -36,22 +28,10 @@ const OPTIONS: [&str; 8] = [
 fn config(options: &str) -> Config {
     let base = "hidden = 8\nheads = 2\nlayers = 2\nintermediate = 12\nsegment_len = 8\nstride = 5\nmax_segments = 4";
     let given = |key: &str| options.lines().any(|line| line.starts_with(key));
-    let base = base
-        .lines()
-        .filter(|line| !given(line.split(" =").next().unwrap_or(line)))
-        .collect::<Vec<_>>();
-    let heads = if given("aggregator = {") || given("aggregator.kind") {
-        ""
-    } else {
-        "aggregator.heads = 2"
-    };
-    let text = format!(
-        "data.path = \"a.csv\"\n[model]\n{}\n{heads}\n{options}",
-        base.join("\n")
-    );
-    Spec::parse("x", &text, &[])
-        .unwrap_or_else(|problems| panic!("{problems}"))
-        .config
+    let base = base.lines().filter(|line| !given(line.split(" =").next().unwrap_or(line))).collect::<Vec<_>>();
+    let heads = if given("aggregator = {") || given("aggregator.kind") { "" } else { "aggregator.heads = 2" };
+    let text = format!("data.path = \"a.csv\"\n[model]\n{}\n{heads}\n{options}", base.join("\n"));
+    Spec::parse("x", &text, &[]).unwrap_or_else(|problems| panic!("{problems}")).config
 }
 
 fn sizes() -> Sizes {
@@ -91,29 +71,16 @@ fn every_weight_gets_a_gradient() {
         for fused in [true, false] {
             let model = classifier(&config, TRAINED);
             let batch = batch(&config, &[document(1, 17), document(2, 3), document(3, 40)]);
-            let pass = Pass {
-                fused,
-                ..Pass::training(Some(3))
-            };
-            let loss = model
-                .forward(&batch, &pass)
-                .and_then(|x| x.sqr()?.sum_all())
-                .expect("a loss");
-            model
-                .params()
-                .absorb(&loss.backward().expect("gradients"))
-                .expect("absorbed");
+            let pass = Pass { fused, ..Pass::training(Some(3)) };
+            let loss = model.forward(&batch, &pass).and_then(|x| x.sqr()?.sum_all()).expect("a loss");
+            model.params().absorb(&loss.backward().expect("gradients")).expect("absorbed");
             for param in model.params().iter() {
                 let gradient = param.take_gradient().expect("taken");
                 let gradient = gradient.unwrap_or_else(|| panic!("{options}: {} has no gradient", param.name()));
                 let largest = flat(&gradient).iter().fold(0f32, |most, x| most.max(x.abs()));
                 // the softmax does not see what is added to every key; the last bias of a mean-free norm neither
                 let blind = param.name().ends_with("key.bias") || param.name().ends_with("label_k.weight");
-                assert!(
-                    largest > 0.0 || blind,
-                    "{options}: the gradient of {} is 0",
-                    param.name()
-                );
+                assert!(largest > 0.0 || blind, "{options}: the gradient of {} is 0", param.name());
             }
         }
     }
@@ -121,11 +88,8 @@ fn every_weight_gets_a_gradient() {
 
 #[test]
 fn a_documents_logits_are_its_own() {
-    let documents: Vec<_> = [17, 1, 40, 6, 7, 23]
-        .iter()
-        .zip(1..)
-        .map(|(length, number)| document(number, *length))
-        .collect();
+    let documents: Vec<_> =
+        [17, 1, 40, 6, 7, 23].iter().zip(1..).map(|(length, number)| document(number, *length)).collect();
     for options in OPTIONS {
         let config = config(options);
         let model = classifier(&config, TRAINED);
@@ -133,11 +97,8 @@ fn a_documents_logits_are_its_own() {
         for pass in [Pass::inference(), Pass::training(Some(9))] {
             let together = flat(&model.forward(&batch(&config, &documents), &pass).expect("logits"));
             for (index, document) in documents.iter().enumerate() {
-                let alone = flat(
-                    &model
-                        .forward(&batch(&config, std::slice::from_ref(document)), &pass)
-                        .expect("logits"),
-                );
+                let alone =
+                    flat(&model.forward(&batch(&config, std::slice::from_ref(document)), &pass).expect("logits"));
                 for (a, b) in alone.iter().zip(&together[3 * index..]) {
                     assert!(
                         (a - b).abs() < 1e-6,
@@ -155,19 +116,7 @@ fn fused_and_plain_give_the_same() {
         let config = config(options);
         let model = classifier(&config, TRAINED);
         let batch = batch(&config, &[document(1, 17), document(2, 3)]);
-        let logits = |fused| {
-            flat(
-                &model
-                    .forward(
-                        &batch,
-                        &Pass {
-                            fused,
-                            ..Pass::training(Some(3))
-                        },
-                    )
-                    .expect("logits"),
-            )
-        };
+        let logits = |fused| flat(&model.forward(&batch, &Pass { fused, ..Pass::training(Some(3)) }).expect("logits"));
         for (a, b) in logits(true).iter().zip(logits(false)) {
             assert!((a - b).abs() < 1e-6, "{options}: fused {a}, plain {b}");
         }
@@ -181,47 +130,15 @@ fn what_is_frozen_stays_and_the_rest_learns() {
         let model = classifier(&config, freeze);
         let batch = batch(&config, &[document(1, 17), document(2, 3)]);
         let logits = model.forward(&batch, &Pass::training(Some(3))).expect("logits");
-        let gradients = logits
-            .sqr()
-            .and_then(|x| x.sum_all())
-            .and_then(|x| x.backward())
-            .expect("gradients");
+        let gradients = logits.sqr().and_then(|x| x.sum_all()).and_then(|x| x.backward()).expect("gradients");
         model.params().absorb(&gradients).expect("absorbed");
-        let trained = model
-            .params()
-            .iter()
-            .filter(|param| param.take_gradient().expect("taken").is_some());
-        trained
-            .map(|param| param.name().split('.').take(4).collect::<Vec<_>>().join("."))
-            .collect()
+        let trained = model.params().iter().filter(|param| param.take_gradient().expect("taken").is_some());
+        trained.map(|param| param.name().split('.').take(4).collect::<Vec<_>>().join(".")).collect()
     };
-    let of = |freeze| {
-        names(freeze)
-            .into_iter()
-            .filter(|name| name.starts_with("bert"))
-            .collect::<Vec<_>>()
-    };
-    assert!(
-        of(Freeze {
-            embeddings: true,
-            layers: 2
-        })
-        .is_empty()
-    );
-    assert_eq!(
-        of(Freeze {
-            embeddings: true,
-            layers: 1
-        }),
-        ["bert.encoder.layer.1"]
-    );
-    assert!(
-        names(Freeze {
-            embeddings: true,
-            layers: 2
-        })
-        .contains("classifier.weight")
-    );
+    let of = |freeze| names(freeze).into_iter().filter(|name| name.starts_with("bert")).collect::<Vec<_>>();
+    assert!(of(Freeze { embeddings: true, layers: 2 }).is_empty());
+    assert_eq!(of(Freeze { embeddings: true, layers: 1 }), ["bert.encoder.layer.1"]);
+    assert!(names(Freeze { embeddings: true, layers: 2 }).contains("classifier.weight"));
 }
 
 #[test]
@@ -248,9 +165,7 @@ fn the_encoder_is_bert() {
     let tensor = |rows: Vec<Vec<u32>>| Tensor::new(rows, &Device::Cpu).expect("a tensor");
     let ids = tensor(rows.iter().map(|(ids, _)| ids.clone()).collect());
     let mask = tensor(rows.iter().map(|(_, mask)| mask.clone()).collect());
-    let theirs = peer
-        .forward(&ids, &ids.zeros_like().expect("zeros"), Some(&mask))
-        .expect("states");
+    let theirs = peer.forward(&ids, &ids.zeros_like().expect("zeros"), Some(&mask)).expect("states");
     let theirs = flat(&theirs.narrow(1, 0, 1).expect("the first token"));
     for (a, b) in ours.iter().zip(&theirs) {
         assert!((a - b).abs() < 1e-5, "ours {ours:?}, theirs {theirs:?}");
@@ -262,13 +177,8 @@ fn folders_load_under_old_and_new_names_and_bad_ones_say_why() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path();
     let error = |what: &str| {
-        let error = read_sizes(path)
-            .map(|sizes| read_weights(path, &sizes))
-            .map_or_else(Err, |read| read.map(|_| ()));
-        let text = error
-            .expect_err(what)
-            .to_string()
-            .replace(&path.display().to_string(), "DIR");
+        let error = read_sizes(path).map(|sizes| read_weights(path, &sizes)).map_or_else(Err, |read| read.map(|_| ()));
+        let text = error.expect_err(what).to_string().replace(&path.display().to_string(), "DIR");
         assert!(text.contains(what), "{text}");
     };
     error("config.json");
@@ -289,17 +199,12 @@ fn folders_load_under_old_and_new_names_and_bad_ones_say_why() {
     error("neither model.safetensors nor pytorch_model.bin");
     let model = classifier(&self::config(""), TRAINED);
     let old_name = |name: &str| {
-        let name = name
-            .replace("LayerNorm.weight", "LayerNorm.gamma")
-            .replace("LayerNorm.bias", "LayerNorm.beta");
+        let name = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
         name.trim_start_matches("bert.").to_owned()
     };
     let all = model.params().tensors();
-    let bert: HashMap<String, Tensor> = all
-        .iter()
-        .filter(|(name, _)| name.starts_with("bert."))
-        .map(|(name, x)| (old_name(name), x.clone()))
-        .collect();
+    let bert: HashMap<String, Tensor> =
+        all.iter().filter(|(name, _)| name.starts_with("bert.")).map(|(name, x)| (old_name(name), x.clone())).collect();
     let weights = path.join("model.safetensors");
     candle_core::safetensors::save(&bert, &weights).expect("saved");
     let read = read_weights(path, &sizes()).expect("weights");
@@ -309,10 +214,7 @@ fn folders_load_under_old_and_new_names_and_bad_ones_say_why() {
     let whole = std::fs::read(&weights).expect("read");
     std::fs::write(&weights, &whole[..whole.len() - 100]).expect("written");
     error("cannot read DIR/model.safetensors");
-    let some = bert
-        .into_iter()
-        .filter(|(name, _)| !name.contains("layer.1.output.dense"))
-        .collect();
+    let some = bert.into_iter().filter(|(name, _)| !name.contains("layer.1.output.dense")).collect();
     candle_core::safetensors::save(&some, &weights).expect("saved");
     error("weights are missing: bert.encoder.layer.1.output.dense.weight, bert.encoder.layer.1.output.dense.bias");
     std::fs::remove_file(&weights).expect("removed");

@@ -18,24 +18,10 @@ mod tests {
     #[test]
     fn every_combination_once_and_then_none() {
         let space = Space::new(vec![
-            Parameter {
-                name: "a".into(),
-                domain: Domain::Values(vec![json!(1e-3), json!("x"), json!([1, 2])]),
-            },
-            Parameter {
-                name: "b".into(),
-                domain: Domain::Integer {
-                    low: 0,
-                    high: 5,
-                    step: 2,
-                    log: false,
-                },
-            },
+            Parameter { name: "a".into(), domain: Domain::Values(vec![json!(1e-3), json!("x"), json!([1, 2])]) },
+            Parameter { name: "b".into(), domain: Domain::Integer { low: 0, high: 5, step: 2, log: false } },
         ]);
-        let points: Vec<String> = (0..)
-            .map_while(|trial| propose(&space, trial))
-            .map(|p| p.to_string())
-            .collect();
+        let points: Vec<String> = (0..).map_while(|trial| propose(&space, trial)).map(|p| p.to_string()).collect();
         assert_eq!(points.len(), 9);
         assert_eq!(points.iter().collect::<BTreeSet<_>>().len(), 9);
         assert_eq!(points[0], "a = 0.001, b = 0");

@@ -25,44 +25,14 @@ mod tests {
 
     fn space(low: f64, width: f64, first: i64, count: i64, step: i64) -> Space {
         Space::new(vec![
-            Parameter {
-                name: "f".into(),
-                domain: Domain::Float {
-                    low,
-                    high: low + width,
-                    log: false,
-                },
-            },
-            Parameter {
-                name: "l".into(),
-                domain: Domain::Float {
-                    low: 1e-6,
-                    high: 1e-1,
-                    log: true,
-                },
-            },
+            Parameter { name: "f".into(), domain: Domain::Float { low, high: low + width, log: false } },
+            Parameter { name: "l".into(), domain: Domain::Float { low: 1e-6, high: 1e-1, log: true } },
             Parameter {
                 name: "i".into(),
-                domain: Domain::Integer {
-                    low: first,
-                    high: first + count,
-                    step,
-                    log: false,
-                },
+                domain: Domain::Integer { low: first, high: first + count, step, log: false },
             },
-            Parameter {
-                name: "j".into(),
-                domain: Domain::Integer {
-                    low: 1,
-                    high: 64,
-                    step: 1,
-                    log: true,
-                },
-            },
-            Parameter {
-                name: "c".into(),
-                domain: Domain::Values(vec![json!("a"), json!("b")]),
-            },
+            Parameter { name: "j".into(), domain: Domain::Integer { low: 1, high: 64, step: 1, log: true } },
+            Parameter { name: "c".into(), domain: Domain::Values(vec![json!("a"), json!("b")]) },
         ])
     }
 

@@ -43,9 +43,9 @@ impl Space {
 
     /// Points of the full grid; none if a parameter is continuous or they cannot be counted.
     pub fn grid_size(&self) -> Option<u32> {
-        self.0.iter().try_fold(1u32, |size, parameter| {
-            size.checked_mul(u32::try_from(parameter.domain.grid()?.len()).ok()?)
-        })
+        self.0
+            .iter()
+            .try_fold(1u32, |size, parameter| size.checked_mul(u32::try_from(parameter.domain.grid()?.len()).ok()?))
     }
 
     /// A point of the full grid; the last parameter varies fastest.
@@ -68,9 +68,7 @@ impl Domain {
             Self::Values(values) => Some(values.clone()),
             Self::Float { .. } => None,
             Self::Integer { low, high, step, .. } => {
-                let count = usize::try_from((high - low) / step + 1)
-                    .ok()
-                    .filter(|count| *count <= 1_000_000)?;
+                let count = usize::try_from((high - low) / step + 1).ok().filter(|count| *count <= 1_000_000)?;
                 Some((0..count as i64).map(|i| Value::from(low + i * step)).collect())
             }
         }
@@ -81,11 +79,7 @@ impl Domain {
         match self {
             Self::Values(values) => values[((u * values.len() as f64) as usize).min(values.len() - 1)].clone(),
             Self::Float { low, high, log } => {
-                let x = if *log {
-                    (low.ln() + u * (high.ln() - low.ln())).exp()
-                } else {
-                    low + u * (high - low)
-                };
+                let x = if *log { (low.ln() + u * (high.ln() - low.ln())).exp() } else { low + u * (high - low) };
                 Number::from_f64(x.clamp(*low, *high)).map_or(Value::Null, Value::Number)
             }
             Self::Integer { low, high, step, log } => {

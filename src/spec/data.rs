@@ -40,10 +40,7 @@ impl Data {
         }
         let path = path.unwrap_or_default();
         if !path.is_empty() && Format::of(&path).is_none() {
-            reader.problem(
-                "path",
-                format!("cannot tell the format of {path:?}: use .jsonl, .csv or .tsv"),
-            );
+            reader.problem("path", format!("cannot tell the format of {path:?}: use .jsonl, .csv or .tsv"));
         }
         let text = reader.text("text").unwrap_or_else(|| "text".to_owned());
         let label = reader.text("label");
@@ -51,32 +48,20 @@ impl Data {
         let separator = reader.text("separator");
         let labels = match (label, labels) {
             (Some(_), Some(_)) => {
-                reader.problem(
-                    "labels",
-                    "give `label` (one a document) or `labels` (several), not both",
-                );
+                reader.problem("labels", "give `label` (one a document) or `labels` (several), not both");
                 LabelColumn::Single { column: String::new() }
             }
-            (None, Some(column)) => LabelColumn::Multi {
-                column,
-                separator: separator.unwrap_or_else(|| ";".to_owned()),
-            },
+            (None, Some(column)) => {
+                LabelColumn::Multi { column, separator: separator.unwrap_or_else(|| ";".to_owned()) }
+            }
             (label, None) => {
                 if separator.is_some() {
                     reader.problem("separator", "only `labels` (several a document) are separated");
                 }
-                LabelColumn::Single {
-                    column: label.unwrap_or_else(|| "label".to_owned()),
-                }
+                LabelColumn::Single { column: label.unwrap_or_else(|| "label".to_owned()) }
             }
         };
-        Self {
-            path,
-            text,
-            labels,
-            group: reader.text("group"),
-            id: reader.text("id"),
-        }
+        Self { path, text, labels, group: reader.text("group"), id: reader.text("id") }
     }
 }
 
@@ -122,8 +107,6 @@ pub enum Normalization {
 impl Text {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let default = vec![Normalization::Nfkc, Normalization::Control, Normalization::Whitespace];
-        Self {
-            normalize: reader.choices("normalize", default),
-        }
+        Self { normalize: reader.choices("normalize", default) }
     }
 }

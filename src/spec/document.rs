@@ -22,16 +22,9 @@ impl Document {
             let line = error.span().map(|span| line_of(text, span.start));
             Problems::from(Problem::new("", line, format!("not valid TOML: {}", error.message())))
         })?;
-        let mut reading = Reading {
-            text,
-            lines: BTreeMap::new(),
-            problems: Problems::default(),
-        };
+        let mut reading = Reading { text, lines: BTreeMap::new(), problems: Problems::default() };
         let root = reading.table("", table.get_ref());
-        reading.problems.into_result(Self {
-            root,
-            lines: reading.lines,
-        })
+        reading.problems.into_result(Self { root, lines: reading.lines })
     }
 
     /// Sets a dotted key, making the tables on its way. An inline value given as a whole is replaced in that key only.
@@ -92,8 +85,7 @@ impl Reading<'_> {
                 if let Ok(number) = i64::from_str_radix(integer.as_str(), integer.radix()) {
                     return Value::Number(number.into());
                 }
-                self.problems
-                    .add(Problem::new(key, Some(line), "integer out of range".to_owned()));
+                self.problems.add(Problem::new(key, Some(line), "integer out of range".to_owned()));
                 Value::Null
             }
             DeValue::Float(float) => {
@@ -108,8 +100,7 @@ impl Reading<'_> {
                 )
             }
             DeValue::Datetime(_) => {
-                self.problems
-                    .add(Problem::new(key, Some(line), "dates have no meaning here".to_owned()));
+                self.problems.add(Problem::new(key, Some(line), "dates have no meaning here".to_owned()));
                 Value::Null
             }
             DeValue::Array(items) => Value::Array(items.iter().map(|item| self.value(key, item)).collect()),
@@ -120,17 +111,10 @@ impl Reading<'_> {
 
 /// `table.key`, with a key that holds dots in quotes, as TOML writes it.
 pub(super) fn join(path: &str, key: &str) -> String {
-    let key = if key.contains('.') {
-        format!("\"{key}\"")
-    } else {
-        key.to_owned()
-    };
+    let key = if key.contains('.') { format!("\"{key}\"") } else { key.to_owned() };
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
 fn line_of(text: &str, offset: usize) -> u32 {
-    1 + text.as_bytes()[..offset.min(text.len())]
-        .iter()
-        .filter(|byte| **byte == b'\n')
-        .count() as u32
+    1 + text[..text.floor_char_boundary(offset)].matches('\n').count() as u32
 }

@@ -73,24 +73,14 @@ impl Spec {
         let mut reader = Reader::root(&document, &mut problems);
         let name = reader.text("name").unwrap_or_else(|| stem.to_owned());
         if !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) || name.starts_with('.') {
-            reader.problem(
-                "name",
-                format!("{name:?}: letters, digits, - _ and . only (it names a folder)"),
-            );
+            reader.problem("name", format!("{name:?}: letters, digits, - _ and . only (it names a folder)"));
         }
         let config = Config::read(&mut reader);
         let folds = reader.section("folds", FoldPlan::read);
         let search = reader.section("search", Search::read);
         let resources = reader.section("resources", Resources::read);
         reader.finish();
-        let spec = Self {
-            name,
-            config,
-            folds,
-            search,
-            resources,
-            document,
-        };
+        let spec = Self { name, config, folds, search, resources, document };
         spec.check_objective(&mut problems);
         if problems.is_empty() {
             spec.check_space(&mut problems);
@@ -116,16 +106,10 @@ impl Spec {
         if known.contains(&objective.as_str()) {
             return;
         }
-        let hint = nearest(objective, known.iter().copied()).map_or_else(
-            || format!("known: {}", known.join(", ")),
-            |name| format!("did you mean `{name}`?"),
-        );
+        let hint = nearest(objective, known.iter().copied())
+            .map_or_else(|| format!("known: {}", known.join(", ")), |name| format!("did you mean `{name}`?"));
         let what = format!("no metric {objective:?} for this task; {hint}");
-        problems.add(Problem::new(
-            "search.objective",
-            self.document.line("search.objective"),
-            what,
-        ));
+        problems.add(Problem::new("search.objective", self.document.line("search.objective"), what));
     }
 
     /// Every value of the space must give a configuration that can run.
@@ -135,11 +119,7 @@ impl Spec {
             let key = document::join("search.space", &parameter.name);
             let line = self.document.line(&key).or_else(|| self.document.line("search.space"));
             if !SECTIONS.iter().any(|section| parameter.name.starts_with(section)) {
-                problems.add(Problem::new(
-                    &key,
-                    line,
-                    "only keys of data, text, model and train can be varied",
-                ));
+                problems.add(Problem::new(&key, line, "only keys of data, text, model and train can be varied"));
                 continue;
             }
             for value in parameter.domain.representatives() {
@@ -183,9 +163,7 @@ impl Override {
     /// Reads `KEY=VALUE`; the value is TOML, or a bare word.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let problem = |what: String| Problem::new("--set", None, what);
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| problem(format!("{text:?}: expected KEY=VALUE")))?;
+        let (key, value) = text.split_once('=').ok_or_else(|| problem(format!("{text:?}: expected KEY=VALUE")))?;
         let (key, value) = (key.trim(), value.trim());
         if key.is_empty() || key.split('.').any(str::is_empty) {
             return Err(problem(format!("{text:?}: the key is empty")));
@@ -195,10 +173,7 @@ impl Override {
             Ok(document) => document.root().get("value").cloned().unwrap_or(Value::Null),
             Err(_) => Value::String(value.to_owned()),
         };
-        Ok(Self {
-            key: key.to_owned(),
-            value,
-        })
+        Ok(Self { key: key.to_owned(), value })
     }
 }
 

@@ -200,10 +200,7 @@ impl Model {
             && !scratch.hidden.is_multiple_of(aggregator.heads)
         {
             let (hidden, heads) = (scratch.hidden, aggregator.heads);
-            reader.problem(
-                "aggregator",
-                format!("heads ({heads}) must divide model.hidden ({hidden})"),
-            );
+            reader.problem("aggregator", format!("heads ({heads}) must divide model.hidden ({hidden})"));
         }
     }
 }
@@ -226,10 +223,7 @@ impl Encoder {
         };
         if name == "scratch" {
             if !hidden.is_multiple_of(scratch.heads) {
-                reader.problem(
-                    "heads",
-                    format!("{} heads must divide hidden ({hidden})", scratch.heads),
-                );
+                reader.problem("heads", format!("{} heads must divide hidden ({hidden})", scratch.heads));
             }
             return Self::Scratch(scratch);
         }

@@ -15,11 +15,7 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(key: &str, line: Option<u32>, what: impl Into<String>) -> Self {
-        Self {
-            key: key.to_owned(),
-            line,
-            what: what.into(),
-        }
+        Self { key: key.to_owned(), line, what: what.into() }
     }
 }
 

@@ -32,13 +32,7 @@ pub(super) enum Floats {
 
 impl<'a> Reader<'a> {
     pub(super) fn root(document: &'a Document, problems: &'a mut Problems) -> Self {
-        Self {
-            document,
-            path: String::new(),
-            table: Some(document.root()),
-            asked: Vec::new(),
-            problems,
-        }
+        Self { document, path: String::new(), table: Some(document.root()), asked: Vec::new(), problems }
     }
 
     /// Reads the table under `key`; absent, every key of it takes its default.
@@ -53,13 +47,8 @@ impl<'a> Reader<'a> {
                 None
             }
         };
-        let mut reader = Reader {
-            document: self.document,
-            path,
-            table,
-            asked: Vec::new(),
-            problems: &mut *self.problems,
-        };
+        let mut reader =
+            Reader { document: self.document, path, table, asked: Vec::new(), problems: &mut *self.problems };
         let section = read(&mut reader);
         reader.finish();
         section
@@ -88,11 +77,7 @@ impl<'a> Reader<'a> {
             return Some(number as usize);
         }
         let (low, high) = range.into_inner();
-        let wanted = if high == usize::MAX {
-            format!("{low} or more")
-        } else {
-            format!("{low} to {high}")
-        };
+        let wanted = if high == usize::MAX { format!("{low} or more") } else { format!("{low} to {high}") };
         self.problem(key, format!("expected {wanted}, found {number}"));
         None
     }
@@ -184,11 +169,7 @@ impl<'a> Reader<'a> {
 
     /// Reports a problem of a key of this table.
     pub(super) fn problem(&mut self, key: &str, what: impl Into<String>) {
-        let key = if key.is_empty() {
-            self.path.clone()
-        } else {
-            join(&self.path, key)
-        };
+        let key = if key.is_empty() { self.path.clone() } else { join(&self.path, key) };
         self.problems.add(Problem::new(&key, self.document.line(&key), what));
     }
 

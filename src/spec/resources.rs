@@ -33,10 +33,7 @@ impl Resources {
                 Devices::Auto
             }
         };
-        Self {
-            devices,
-            slots_per_device: reader.optional_integer("slots_per_device", 1..=10_000),
-        }
+        Self { devices, slots_per_device: reader.optional_integer("slots_per_device", 1..=10_000) }
     }
 }
 
@@ -47,15 +44,11 @@ fn read_devices(value: &Value) -> Result<Devices, String> {
         Value::String(name) if name == "cpu" => Ok(Devices::Cpu),
         Value::String(name) => {
             let number = name.strip_prefix("cuda:").and_then(|number| number.parse().ok());
-            number
-                .map(|number| Devices::Cuda(vec![number]))
-                .ok_or_else(|| format!("{FORM}, found {name:?}"))
+            number.map(|number| Devices::Cuda(vec![number])).ok_or_else(|| format!("{FORM}, found {name:?}"))
         }
         Value::Array(items) if !items.is_empty() => {
-            let numbers: Option<Vec<u32>> = items
-                .iter()
-                .map(|item| item.as_u64().and_then(|number| u32::try_from(number).ok()))
-                .collect();
+            let numbers: Option<Vec<u32>> =
+                items.iter().map(|item| item.as_u64().and_then(|number| u32::try_from(number).ok())).collect();
             numbers.map(Devices::Cuda).ok_or_else(|| FORM.to_owned())
         }
         other => Err(format!("{FORM}, found {}", describe(other))),

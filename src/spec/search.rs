@@ -58,18 +58,12 @@ impl Search {
         let sampler = reader.choice("sampler", Sampler::Grid);
         let objective = reader.text("objective").unwrap_or_else(|| "macro_f1".to_owned());
         let natural = crate::metrics::direction(&objective).unwrap_or(Direction::Maximize);
-        let trials = reader
-            .optional_integer("trials", 1..=1_000_000)
-            .map(|trials| trials as u32);
+        let trials = reader.optional_integer("trials", 1..=1_000_000).map(|trials| trials as u32);
         let search = Self {
             sampler,
             direction: reader.choice("direction", natural),
             objective,
-            trials: if sampler == Sampler::Random {
-                trials.or(Some(RANDOM_TRIALS))
-            } else {
-                trials
-            },
+            trials: if sampler == Sampler::Random { trials.or(Some(RANDOM_TRIALS)) } else { trials },
             seed: reader.integer("seed", 1, 0..=usize::MAX) as u64,
             space: read_space(reader),
         };
@@ -80,16 +74,9 @@ impl Search {
                     reader.problem("space", format!("{}: {what}", parameter.name));
                 }
             }
-            let listed = search
-                .space
-                .parameters()
-                .iter()
-                .all(|parameter| parameter.domain.grid().is_some());
+            let listed = search.space.parameters().iter().all(|parameter| parameter.domain.grid().is_some());
             if listed && search.space.grid_size().is_none() {
-                reader.problem(
-                    "space",
-                    "the grid has more than 4,294,967,295 points: use sampler = \"random\"",
-                );
+                reader.problem("space", "the grid has more than 4,294,967,295 points: use sampler = \"random\"");
             }
         }
         search
@@ -124,11 +111,7 @@ fn flatten(table: &serde_json::Map<String, Value>) -> Vec<(String, &Value)> {
                     && !inner.is_empty()
                     && inner.values().all(|value| value.is_object() || value.is_array()) =>
             {
-                flat.extend(
-                    flatten(inner)
-                        .into_iter()
-                        .map(|(rest, value)| (format!("{name}.{rest}"), value)),
-                );
+                flat.extend(flatten(inner).into_iter().map(|(rest, value)| (format!("{name}.{rest}"), value)));
             }
             _ => flat.push((name.clone(), value)),
         }
@@ -185,9 +168,7 @@ fn values_domain(values: &[Value]) -> Result<Domain, String> {
 
 fn range_domain(low: &Value, high: &Value, log: bool, step: Option<&Value>) -> Result<Domain, String> {
     let number = |name: &str, value: &Value| {
-        value
-            .as_f64()
-            .ok_or_else(|| format!("{name}: expected a number, found {}", describe(value)))
+        value.as_f64().ok_or_else(|| format!("{name}: expected a number, found {}", describe(value)))
     };
     let (low_number, high_number) = (number("low", low)?, number("high", high)?);
     if low_number >= high_number {
@@ -201,22 +182,13 @@ fn range_domain(low: &Value, high: &Value, log: bool, step: Option<&Value>) -> R
             None => 1,
             Some((_, Some(step))) if step >= 1 => step,
             Some((step, _)) => {
-                return Err(format!(
-                    "step: expected an integer of 1 or more, found {}",
-                    describe(step)
-                ));
+                return Err(format!("step: expected an integer of 1 or more, found {}", describe(step)));
             }
         };
         return Ok(Domain::Integer { low, high, step, log });
     }
     if let Some(step) = step {
-        return Err(format!(
-            "step ({step}) is for integers: write low and high without a decimal point"
-        ));
+        return Err(format!("step ({step}) is for integers: write low and high without a decimal point"));
     }
-    Ok(Domain::Float {
-        low: low_number,
-        high: high_number,
-        log,
-    })
+    Ok(Domain::Float { low: low_number, high: high_number, log })
 }

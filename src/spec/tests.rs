@@ -107,10 +107,7 @@ fn problems_one_by_one() {
     let cases = [
         ("toml", problems("[data\npath = 1")),
         ("missing path", problems("[search]\nsampler = \"grid\"")),
-        (
-            "format",
-            with("").replace("nothing", "ok") + &problems("data.path = \"a.parquetx\""),
-        ),
+        ("format", with("").replace("nothing", "ok") + &problems("data.path = \"a.parquetx\"")),
         ("unknown section", with("trian.epochs = 3")),
         ("unknown key", with("train.learning_rat = 3")),
         ("not a table", with("train = 3")),
@@ -121,10 +118,7 @@ fn problems_one_by_one() {
         ("date", with("train.seed = 2026-01-01")),
         ("infinite", with("train.clip_norm = inf")),
         ("two warm-ups", with("train.warmup_steps = 3\ntrain.warmup_ratio = 0.1")),
-        (
-            "both labels",
-            problems("data = { path = \"a.csv\", label = \"a\", labels = \"b\" }"),
-        ),
+        ("both labels", problems("data = { path = \"a.csv\", label = \"a\", labels = \"b\" }")),
         ("loss", with("train.loss = \"bce\"")),
         ("smoothing", with("train.loss = \"focal\"\ntrain.label_smoothing = 0.1")),
         ("heads", with("model.hidden = 10\nmodel.heads = 3")),
@@ -135,40 +129,19 @@ fn problems_one_by_one() {
         ("freeze", with("train.freeze = { layers = 2 }")),
         ("devices", with("resources.devices = \"gpu\"")),
         ("normalization", with("text.normalize = [\"nfck\"]")),
-        (
-            "objective of the other task",
-            with("search.objective = \"subset_accuracy\""),
-        ),
-        (
-            "no such section",
-            problems("data.path = \"a.csv\"\n[search.space]\n\"folds.k\" = [2, 3]"),
-        ),
-        (
-            "misspelt parameter",
-            problems("data.path = \"a.csv\"\n[search.space]\n\"train.learning_rte\" = [2, 3]"),
-        ),
-        (
-            "bad value",
-            problems("data.path = \"a.csv\"\n[search.space]\n\"model.stride\" = [64, 127]"),
-        ),
-        (
-            "empty list",
-            problems("data.path = \"a.csv\"\n[search.space]\n\"train.epochs\" = { values = [] }"),
-        ),
-        (
-            "twice",
-            problems("data.path = \"a.csv\"\n[search.space]\n\"train.epochs\" = { values = [1, 1] }"),
-        ),
+        ("objective of the other task", with("search.objective = \"subset_accuracy\"")),
+        ("no such section", problems("data.path = \"a.csv\"\n[search.space]\n\"folds.k\" = [2, 3]")),
+        ("misspelt parameter", problems("data.path = \"a.csv\"\n[search.space]\n\"train.learning_rte\" = [2, 3]")),
+        ("bad value", problems("data.path = \"a.csv\"\n[search.space]\n\"model.stride\" = [64, 127]")),
+        ("empty list", problems("data.path = \"a.csv\"\n[search.space]\n\"train.epochs\" = { values = [] }")),
+        ("twice", problems("data.path = \"a.csv\"\n[search.space]\n\"train.epochs\" = { values = [1, 1] }")),
         (
             "log of zero",
             problems(
                 "data.path = \"a.csv\"\n[search.space]\n\"train.weight_decay\" = { low = 0.0, high = 1.0, log = true }",
             ),
         ),
-        (
-            "half a range",
-            problems("data.path = \"a.csv\"\n[search.space]\n\"train.epochs\" = { low = 1 }"),
-        ),
+        ("half a range", problems("data.path = \"a.csv\"\n[search.space]\n\"train.epochs\" = { low = 1 }")),
         (
             "grid of floats",
             problems("data.path = \"a.csv\"\n[search.space]\n\"train.weight_decay\" = { low = 0.0, high = 1.0 }"),
@@ -187,27 +160,24 @@ fn problems_one_by_one() {
         ),
         ("sampler", with("search.sampler = \"baies\"")),
     ];
-    let picture: String = cases.iter().map(|(name, found)| format!("{name}\n{found}\n")).collect();
-    assert_snapshot!(picture);
+    let picture: Vec<String> = cases
+        .iter()
+        .map(|(name, found)| {
+            format!(
+                "{name}
+{found}"
+            )
+        })
+        .collect();
+    assert_snapshot!(picture.join("\n"));
 }
 
 #[test]
 fn overrides_change_a_key() {
     let change = |text: &str| Override::parse(text).expect("a good override");
-    let spec = Spec::parse(
-        "x",
-        GOOD,
-        &[
-            change("train.epochs=2"),
-            change("model.keep = tail"),
-            change("folds.k=3"),
-        ],
-    )
-    .expect("good overrides");
-    assert_eq!(
-        (spec.config.train.epochs, spec.config.model.keep, spec.folds.k),
-        (2, Keep::Tail, 3)
-    );
+    let spec = Spec::parse("x", GOOD, &[change("train.epochs=2"), change("model.keep = tail"), change("folds.k=3")])
+        .expect("good overrides");
+    assert_eq!((spec.config.train.epochs, spec.config.model.keep, spec.folds.k), (2, Keep::Tail, 3));
     let error = Spec::parse("x", GOOD, &[change("train.epoch=2")]).expect_err("an unknown key");
     assert_snapshot!(error, @"  train.epoch: unknown key; did you mean `epochs`?");
     assert!(Override::parse("train.epochs").is_err());

@@ -122,11 +122,7 @@ enum LossName {
 
 impl Loss {
     fn read(reader: &mut Reader<'_>, multi_label: bool) -> Self {
-        let default = if multi_label {
-            LossName::Bce
-        } else {
-            LossName::CrossEntropy
-        };
+        let default = if multi_label { LossName::Bce } else { LossName::CrossEntropy };
         let name = reader.choice("loss", default);
         let label_smoothing = reader.optional_float("label_smoothing", Floats::Fraction);
         let gamma = reader.optional_float("focal_gamma", Floats::NotNegative);
@@ -147,12 +143,8 @@ impl Loss {
             reader.problem("focal_gamma", "only for loss = \"focal\"");
         }
         match name {
-            LossName::CrossEntropy => Self::CrossEntropy {
-                label_smoothing: label_smoothing.unwrap_or(0.0),
-            },
-            LossName::Focal => Self::Focal {
-                gamma: gamma.unwrap_or(2.0),
-            },
+            LossName::CrossEntropy => Self::CrossEntropy { label_smoothing: label_smoothing.unwrap_or(0.0) },
+            LossName::Focal => Self::Focal { gamma: gamma.unwrap_or(2.0) },
             LossName::Bce => Self::Bce,
         }
     }

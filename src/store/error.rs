@@ -36,17 +36,9 @@ pub enum StoreError {
     #[error("{path} is damaged; `sqlite3 {path} .recover` saves what can be read")]
     Damaged { path: PathBuf, source: Arc<sqlx::Error> },
     #[error("cannot {doing} in {path}")]
-    Sqlite {
-        doing: &'static str,
-        path: PathBuf,
-        source: Arc<sqlx::Error>,
-    },
+    Sqlite { doing: &'static str, path: PathBuf, source: Arc<sqlx::Error> },
     #[error("cannot {doing} {path}")]
-    File {
-        doing: &'static str,
-        path: PathBuf,
-        source: Arc<std::io::Error>,
-    },
+    File { doing: &'static str, path: PathBuf, source: Arc<std::io::Error> },
     #[error("another coordinator writes to this sweep in {path}; this one records no more")]
     OtherWriter { path: PathBuf },
     #[error("a fact is about a trial that was never proposed; nothing more is recorded in {path}")]
@@ -89,21 +81,15 @@ impl StoreError {
 
     pub(super) fn from_migration(path: &Path, known: i64, error: MigrateError) -> Self {
         match error {
-            MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => Self::Newer {
-                path: path.to_owned(),
-                found,
-                known,
-            },
+            MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => {
+                Self::Newer { path: path.to_owned(), found, known }
+            }
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
                 Self::from_sqlite(path.to_owned(), "make the tables", error)
             }
             other => {
                 let source = Arc::new(sqlx::Error::Migrate(Box::new(other)));
-                Self::Sqlite {
-                    doing: "update the tables",
-                    path: path.to_owned(),
-                    source,
-                }
+                Self::Sqlite { doing: "update the tables", path: path.to_owned(), source }
             }
         }
     }

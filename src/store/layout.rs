@@ -13,9 +13,7 @@ pub fn sweep_directory(database: &Path, sweep: &str) -> PathBuf {
 /// `experiments/lr/12/0`, or `experiments/lr/12/0r1` in repeat 1: the checkpoints of a fold, which its next attempt
 /// continues from.
 pub fn fold_directory(database: &Path, sweep: &str, run: RunId) -> PathBuf {
-    sweep_directory(database, sweep)
-        .join(run.trial.to_string())
-        .join(run.fold.to_string())
+    sweep_directory(database, sweep).join(run.trial.to_string()).join(run.fold.to_string())
 }
 
 /// `experiments/lr/12/0/attempt-1.log`: what a run printed.

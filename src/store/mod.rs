@@ -94,12 +94,7 @@ impl Store {
         let (requests, queue) = mpsc::channel(writer::QUEUE);
         let commits = Arc::default();
         let task = tokio::spawn(writer::write(path.to_owned(), connection, queue, Arc::clone(&commits)));
-        Ok(Self {
-            reader,
-            requests,
-            task,
-            commits,
-        })
+        Ok(Self { reader, requests, task, commits })
     }
 
     /// Records a new sweep under a name of its own: `lr`, `lr-2`, `lr-3`, …

@@ -24,30 +24,20 @@ const READER_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) async fn writable(path: &Path) -> Result<SqliteConnection, StoreError> {
     let directory = directory_of(path);
     if !directory.is_dir() {
-        return Err(StoreError::NoDirectory {
-            path: path.to_owned(),
-            directory,
-        });
+        return Err(StoreError::NoDirectory { path: path.to_owned(), directory });
     }
     if exists(path)? {
         if let Found::Version(found) = inspect(path).await?
             && found > newest()
         {
-            return Err(StoreError::Newer {
-                path: path.to_owned(),
-                found,
-                known: newest(),
-            });
+            return Err(StoreError::Newer { path: path.to_owned(), found, known: newest() });
         }
     } else {
         make(path, &directory).await?;
     }
     let mut connection = migrated(path, writer_options(path)).await?;
     // A file that may only be read is opened all the same: better to hear of it now than after the first fold.
-    sqlx::query("delete from fact where false")
-        .execute(&mut connection)
-        .await
-        .map_err(failed(path, "write"))?;
+    sqlx::query("delete from fact where false").execute(&mut connection).await.map_err(failed(path, "write"))?;
     Ok(connection)
 }
 
@@ -59,11 +49,7 @@ pub(super) async fn readable(path: &Path) -> Result<SqliteConnectOptions, StoreE
     let known = newest();
     match inspect(path).await? {
         Found::Nothing => Err(StoreError::Empty { path: path.to_owned() }),
-        Found::Version(found) if found < known => Err(StoreError::Older {
-            path: path.to_owned(),
-            found,
-            known,
-        }),
+        Found::Version(found) if found < known => Err(StoreError::Older { path: path.to_owned(), found, known }),
         Found::Version(_) => {
             let (options, connection) = connect_to_read(path).await?;
             connection.close().await.map_err(failed(path, "look"))?;
@@ -125,9 +111,7 @@ async fn connect_to_read(path: &Path) -> Result<(SqliteConnectOptions, SqliteCon
 /// `SQLite` opens the file with the first statement that reads it.
 async fn probe(options: &SqliteConnectOptions) -> sqlx::Result<SqliteConnection> {
     let mut connection = options.connect().await?;
-    sqlx::query("select count(*) from sqlite_master")
-        .execute(&mut connection)
-        .await?;
+    sqlx::query("select count(*) from sqlite_master").execute(&mut connection).await?;
     Ok(connection)
 }
 
@@ -151,10 +135,7 @@ async fn make(path: &Path, directory: &Path) -> Result<(), StoreError> {
         let _ = fs::remove_file(beside(&draft, suffix));
     }
     made.map_err(|error| match error {
-        StoreError::CannotOpen { source, .. } => StoreError::CannotOpen {
-            path: path.to_owned(),
-            source,
-        },
+        StoreError::CannotOpen { source, .. } => StoreError::CannotOpen { path: path.to_owned(), source },
         other => other,
     })
 }
@@ -162,10 +143,7 @@ async fn make(path: &Path, directory: &Path) -> Result<(), StoreError> {
 async fn migrated(path: &Path, options: SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
     let mut connection = options.connect().await.map_err(failed(path, "open"))?;
     let known = newest();
-    MIGRATIONS
-        .run(&mut connection)
-        .await
-        .map_err(|error| StoreError::from_migration(path, known, error))?;
+    MIGRATIONS.run(&mut connection).await.map_err(|error| StoreError::from_migration(path, known, error))?;
     Ok(connection)
 }
 
@@ -208,9 +186,5 @@ pub(super) fn directory_of(path: &Path) -> PathBuf {
 
 fn file_failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
     let path = path.to_owned();
-    move |error| StoreError::File {
-        doing,
-        path,
-        source: Arc::new(error),
-    }
+    move |error| StoreError::File { doing, path, source: Arc::new(error) }
 }

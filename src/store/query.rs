@@ -53,16 +53,10 @@ impl Reader {
             return Err(StoreError::NotAQuery);
         }
         let mut connection = self.pool.acquire().await.map_err(failed(&self.path, "read"))?;
-        let alone = connection
-            .prepare(AssertSqlSafe(sql.to_owned()).into_sql_str())
-            .await
-            .map_err(|error| said(&error))?;
+        let alone =
+            connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.map_err(|error| said(&error))?;
         let bracketed = format!("select * from (\n{sql}\n)");
-        if connection
-            .prepare(AssertSqlSafe(bracketed).into_sql_str())
-            .await
-            .is_err()
-        {
+        if connection.prepare(AssertSqlSafe(bracketed).into_sql_str()).await.is_err() {
             return Err(StoreError::NotAQuery);
         }
         let rows = sqlx::query(AssertSqlSafe(sql.to_owned()))
@@ -71,11 +65,7 @@ impl Reader {
             .map_err(|error| said(&error))?;
         Ok(Table {
             columns: alone.columns().iter().map(|column| column.name().to_owned()).collect(),
-            rows: rows
-                .iter()
-                .map(cells)
-                .collect::<sqlx::Result<_>>()
-                .map_err(|error| said(&error))?,
+            rows: rows.iter().map(cells).collect::<sqlx::Result<_>>().map_err(|error| said(&error))?,
         })
     }
 }
@@ -83,30 +73,17 @@ impl Reader {
 /// The views and their columns, as `docs/sql.md` describes them.
 pub fn schema() -> Vec<View> {
     let mut views: Vec<View> = Vec::new();
-    let sections = DOCUMENT
-        .split("\n## ")
-        .find(|part| part.starts_with("Views"))
-        .unwrap_or_default();
+    let sections = DOCUMENT.split("\n## ").find(|part| part.starts_with("Views")).unwrap_or_default();
     for section in sections.split("\n### `").skip(1) {
         let Some((name, text)) = section.split_once('`') else {
             continue;
         };
-        let about = text
-            .lines()
-            .find(|line| !line.is_empty() && !line.starts_with('|'))
-            .unwrap_or_default();
+        let about = text.lines().find(|line| !line.is_empty() && !line.starts_with('|')).unwrap_or_default();
         let columns = text.lines().filter_map(|line| {
             let (name, about) = line.strip_prefix("| `")?.split_once("` | ")?;
-            Some(Column {
-                name,
-                about: about.trim_end_matches(" |"),
-            })
+            Some(Column { name, about: about.trim_end_matches(" |") })
         });
-        views.push(View {
-            name,
-            about,
-            columns: columns.collect(),
-        });
+        views.push(View { name, about, columns: columns.collect() });
     }
     views
 }

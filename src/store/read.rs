@@ -28,15 +28,9 @@ impl Reader {
     /// Opens a database that is there; while a sweep writes to it or after one was killed.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let options = open::readable(path).await?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(4)
-            .connect_with(options)
-            .await
-            .map_err(failed(path, "open"))?;
-        Ok(Self {
-            path: Arc::new(path.to_owned()),
-            pool,
-        })
+        let pool =
+            SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(failed(path, "open"))?;
+        Ok(Self { path: Arc::new(path.to_owned()), pool })
     }
 
     pub fn path(&self) -> &Path {
@@ -49,10 +43,7 @@ impl Reader {
 
     /// Oldest first.
     pub async fn sweeps(&self) -> Result<Vec<SweepRow>, StoreError> {
-        self.all(sqlx::query(
-            "select * from sweeps order by (select id from sweep where name = sweeps.sweep)",
-        ))
-        .await
+        self.all(sqlx::query("select * from sweeps order by (select id from sweep where name = sweeps.sweep)")).await
     }
 
     /// The sweep of this name, else the only one whose name begins so.
@@ -66,59 +57,35 @@ impl Reader {
         let mut found: Vec<SweepRecord> = self.all(by_prefix).await?;
         match found.len() {
             1 => Ok(found.remove(0)),
-            0 => Err(StoreError::NoSweep {
-                name: name.to_owned(),
-                known: self.names().await?,
-            }),
+            0 => Err(StoreError::NoSweep { name: name.to_owned(), known: self.names().await? }),
             _ => {
                 let names = found.into_iter().map(|record| record.name).collect();
-                Err(StoreError::Ambiguous {
-                    name: name.to_owned(),
-                    names,
-                })
+                Err(StoreError::Ambiguous { name: name.to_owned(), names })
             }
         }
     }
 
     /// The newest sweep.
     pub async fn latest(&self) -> Result<SweepRecord, StoreError> {
-        let newest = self
-            .optional(sqlx::query("select * from sweep order by id desc limit 1"))
-            .await?;
-        newest.ok_or_else(|| StoreError::NoneYet {
-            path: self.path.to_path_buf(),
-            which: "yet",
-        })
+        let newest = self.optional(sqlx::query("select * from sweep order by id desc limit 1")).await?;
+        newest.ok_or_else(|| StoreError::NoneYet { path: self.path.to_path_buf(), which: "yet" })
     }
 
     /// The newest sweep with something left to do.
     pub async fn latest_open(&self) -> Result<SweepRecord, StoreError> {
         let open = sqlx::query("select * from sweep where state <> 'finished' order by id desc limit 1");
         let newest = self.optional(open).await?;
-        newest.ok_or_else(|| StoreError::NoneYet {
-            path: self.path.to_path_buf(),
-            which: "with trials left",
-        })
+        newest.ok_or_else(|| StoreError::NoneYet { path: self.path.to_path_buf(), which: "with trials left" })
     }
 
     pub(super) async fn record(&self, sweep: SweepKey) -> Result<SweepRecord, StoreError> {
-        let record = self
-            .optional(sqlx::query("select * from sweep where id = ?").bind(sweep.0))
-            .await?;
-        record.ok_or_else(|| StoreError::NoneYet {
-            path: self.path.to_path_buf(),
-            which: "of this number",
-        })
+        let record = self.optional(sqlx::query("select * from sweep where id = ?").bind(sweep.0)).await?;
+        record.ok_or_else(|| StoreError::NoneYet { path: self.path.to_path_buf(), which: "of this number" })
     }
 
     /// The history that resume replays. Measurements, checkpoints and predictions are only in their views.
     pub async fn facts(&self, sweep: SweepKey) -> Result<Vec<Fact>, StoreError> {
-        Ok(self
-            .facts_since(sweep, 0)
-            .await?
-            .into_iter()
-            .map(|recorded| recorded.fact)
-            .collect())
+        Ok(self.facts_since(sweep, 0).await?.into_iter().map(|recorded| recorded.fact).collect())
     }
 
     /// The history from a sequence number on: for who has folded what was before.
@@ -128,8 +95,7 @@ impl Reader {
     }
 
     pub async fn trials(&self, sweep: &str) -> Result<Vec<TrialRow>, StoreError> {
-        self.all(sqlx::query("select * from trials where sweep = ? order by trial").bind(sweep))
-            .await
+        self.all(sqlx::query("select * from trials where sweep = ? order by trial").bind(sweep)).await
     }
 
     /// In the order of trial, repeat, fold, attempt.
@@ -140,8 +106,7 @@ impl Reader {
 
     /// Best first.
     pub async fn leaderboard(&self, sweep: &str) -> Result<Vec<LeaderboardRow>, StoreError> {
-        self.all(sqlx::query("select * from leaderboard where sweep = ? order by rank, trial").bind(sweep))
-            .await
+        self.all(sqlx::query("select * from leaderboard where sweep = ? order by rank, trial").bind(sweep)).await
     }
 
     /// All that one run has measured, in the order of its steps.
@@ -150,12 +115,7 @@ impl Reader {
             "select * from metrics where sweep = ? and trial = ? and repeat = ? and fold = ? and attempt = ? \
              order by epoch, step, split, name",
         );
-        let query = query
-            .bind(sweep)
-            .bind(run.trial.0)
-            .bind(run.fold.repeat)
-            .bind(run.fold.fold)
-            .bind(run.attempt);
+        let query = query.bind(sweep).bind(run.trial.0).bind(run.fold.repeat).bind(run.fold.fold).bind(run.attempt);
         self.all(query).await
     }
 
@@ -166,12 +126,7 @@ impl Reader {
              from metrics where sweep = ? and trial = ? and repeat = ? and fold = ? and attempt = ?) \
              where age = 1 order by split, name",
         );
-        let query = query
-            .bind(sweep)
-            .bind(run.trial.0)
-            .bind(run.fold.repeat)
-            .bind(run.fold.fold)
-            .bind(run.attempt);
+        let query = query.bind(sweep).bind(run.trial.0).bind(run.fold.repeat).bind(run.fold.fold).bind(run.attempt);
         self.all(query).await
     }
 
@@ -206,9 +161,7 @@ impl Reader {
     }
 
     async fn names(&self) -> Result<Vec<String>, StoreError> {
-        let names = sqlx::query_scalar("select name from sweep order by id")
-            .fetch_all(&self.pool)
-            .await;
+        let names = sqlx::query_scalar("select name from sweep order by id").fetch_all(&self.pool).await;
         names.map_err(failed(&self.path, "list the sweeps"))
     }
 
@@ -217,10 +170,7 @@ impl Reader {
         T: for<'r> FromRow<'r, SqliteRow>,
     {
         let rows = query.fetch_all(&self.pool).await.map_err(failed(&self.path, "read"))?;
-        rows.iter()
-            .map(T::from_row)
-            .collect::<sqlx::Result<_>>()
-            .map_err(failed(&self.path, "understand a row"))
+        rows.iter().map(T::from_row).collect::<sqlx::Result<_>>().map_err(failed(&self.path, "understand a row"))
     }
 
     async fn optional<T>(&self, query: Query<'_>) -> Result<Option<T>, StoreError>

@@ -188,9 +188,7 @@ impl FromRow<'_, SqliteRow> for SweepRecord {
             spec_path: row.try_get::<String, _>("spec_path")?.into(),
             overrides: json(row, "overrides")?,
             project: row.try_get::<String, _>("project")?.into(),
-            documents: row
-                .try_get::<Option<i64>, _>("documents")?
-                .map(|documents| documents as u64),
+            documents: row.try_get::<Option<i64>, _>("documents")?.map(|documents| documents as u64),
             data_sha256: row.try_get("data_sha256")?,
             classes: json(row, "classes")?,
             version: row.try_get("version")?,
@@ -303,18 +301,11 @@ impl FromRow<'_, SqliteRow> for LeaderboardRow {
 }
 
 fn run_id(row: &SqliteRow) -> sqlx::Result<RunId> {
-    Ok(RunId {
-        trial: TrialId(row.try_get("trial")?),
-        fold: fold_id(row)?,
-        attempt: row.try_get("attempt")?,
-    })
+    Ok(RunId { trial: TrialId(row.try_get("trial")?), fold: fold_id(row)?, attempt: row.try_get("attempt")? })
 }
 
 fn fold_id(row: &SqliteRow) -> sqlx::Result<FoldId> {
-    Ok(FoldId {
-        repeat: row.try_get("repeat")?,
-        fold: row.try_get("fold")?,
-    })
+    Ok(FoldId { repeat: row.try_get("repeat")?, fold: row.try_get("fold")? })
 }
 
 fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> sqlx::Result<T> {
@@ -329,8 +320,5 @@ fn word<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> sqlx::Result<T> {
 }
 
 fn undecodable(column: &str, error: serde_json::Error) -> sqlx::Error {
-    sqlx::Error::ColumnDecode {
-        index: column.to_owned(),
-        source: Box::new(error),
-    }
+    sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) }
 }

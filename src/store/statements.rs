@@ -67,10 +67,7 @@ pub(super) async fn touched(db: &mut Db, sweep: SweepKey, at: Millis) -> sqlx::R
 }
 
 pub(super) async fn next_seq(db: &mut Db, sweep: SweepKey) -> sqlx::Result<i64> {
-    sqlx::query_scalar("select coalesce(max(seq) + 1, 0) from fact where sweep = ?")
-        .bind(sweep.0)
-        .fetch_one(db)
-        .await
+    sqlx::query_scalar("select coalesce(max(seq) + 1, 0) from fact where sweep = ?").bind(sweep.0).fetch_one(db).await
 }
 
 pub(super) async fn sweep_started(db: &mut Db, sweep: SweepKey, at: Millis) -> sqlx::Result<()> {
@@ -227,18 +224,9 @@ struct Ending<'a> {
 
 impl<'a> Ending<'a> {
     fn of(end: &'a RunEnd) -> Self {
-        let because = |state, why: &'a str| Self {
-            state,
-            why: Some(why),
-            ..Self::default()
-        };
+        let because = |state, why: &'a str| Self { state, why: Some(why), ..Self::default() };
         match end {
-            RunEnd::Finished {
-                score,
-                best_epoch,
-                epochs,
-                peak_memory_mb,
-            } => Self {
+            RunEnd::Finished { score, best_epoch, epochs, peak_memory_mb } => Self {
                 state: "finished",
                 why: None,
                 score: Some(*score),

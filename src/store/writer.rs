@@ -30,18 +30,12 @@ impl Writer {
 
     /// Returns when the facts, and all that was posted before them, are committed.
     pub async fn record(&self, at: Millis, facts: Vec<Fact>) -> Result<(), StoreError> {
-        ask(&self.requests, at, Work::Facts(self.sweep, facts))
-            .await
-            .map(|_| ())
+        ask(&self.requests, at, Work::Facts(self.sweep, facts)).await.map(|_| ())
     }
 
     /// Returns when the facts are queued. If they cannot be written, the next `record` or `flush` says so.
     pub async fn post(&self, at: Millis, facts: Vec<Fact>) -> Result<(), StoreError> {
-        let request = Request {
-            at,
-            work: Work::Facts(self.sweep, facts),
-            done: None,
-        };
+        let request = Request { at, work: Work::Facts(self.sweep, facts), done: None };
         self.requests.send(request).await.map_err(|_| StoreError::Closed)
     }
 
@@ -68,14 +62,7 @@ pub(super) enum Work {
 /// Queues some work and waits for its commit.
 pub(super) async fn ask(requests: &mpsc::Sender<Request>, at: Millis, work: Work) -> Result<SweepKey, StoreError> {
     let (done, answer) = oneshot::channel();
-    requests
-        .send(Request {
-            at,
-            work,
-            done: Some(done),
-        })
-        .await
-        .map_err(|_| StoreError::Closed)?;
+    requests.send(Request { at, work, done: Some(done) }).await.map_err(|_| StoreError::Closed)?;
     answer.await.map_err(|_| StoreError::Closed)?
 }
 
@@ -86,13 +73,7 @@ pub(super) async fn write(
     mut queue: mpsc::Receiver<Request>,
     commits: Arc<AtomicU64>,
 ) {
-    let mut file = File {
-        path,
-        connection,
-        projection: Projection::default(),
-        broken: None,
-        commits,
-    };
+    let mut file = File { path, connection, projection: Projection::default(), broken: None, commits };
     let mut batch = Vec::new();
     while queue.recv_many(&mut batch, QUEUE).await > 0 {
         let outcome = file.commit(&batch).await;
@@ -110,12 +91,7 @@ pub(super) async fn write(
             }
         }
         if let Some(done) = closing {
-            let File {
-                path,
-                connection,
-                broken,
-                ..
-            } = file;
+            let File { path, connection, broken, .. } = file;
             let closed = connection.close().await.map_err(failed(&path, "close"));
             let _ = done.send(broken.map_or(closed, Err).map(|()| SweepKey(0)));
             return;
@@ -142,12 +118,10 @@ impl File {
             return Err(error.clone());
         }
         self.transaction(batch).await.map_err(|error| match &error {
-            sqlx::Error::Database(inner) if inner.is_unique_violation() => StoreError::OtherWriter {
-                path: self.path.clone(),
-            },
-            sqlx::Error::RowNotFound => StoreError::UnknownTrial {
-                path: self.path.clone(),
-            },
+            sqlx::Error::Database(inner) if inner.is_unique_violation() => {
+                StoreError::OtherWriter { path: self.path.clone() }
+            }
+            sqlx::Error::RowNotFound => StoreError::UnknownTrial { path: self.path.clone() },
             _ => StoreError::from_sqlite(self.path.clone(), "record", error),
         })
     }
@@ -161,9 +135,7 @@ impl File {
                 Work::Create(new) => self.projection.create(&mut transaction, new, request.at).await?,
                 Work::Facts(sweep, facts) => {
                     for fact in facts {
-                        self.projection
-                            .apply(&mut transaction, *sweep, request.at, fact)
-                            .await?;
+                        self.projection.apply(&mut transaction, *sweep, request.at, fact).await?;
                     }
                     *sweep
                 }

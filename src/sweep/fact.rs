@@ -142,11 +142,7 @@ impl fmt::Display for TrialId {
 
 impl fmt::Display for FoldId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.repeat == 0 {
-            write!(f, "{}", self.fold)
-        } else {
-            write!(f, "{}r{}", self.fold, self.repeat)
-        }
+        if self.repeat == 0 { write!(f, "{}", self.fold) } else { write!(f, "{}r{}", self.fold, self.repeat) }
     }
 }
 
@@ -154,10 +150,6 @@ impl fmt::Display for FoldId {
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.trial, self.fold)?;
-        if self.attempt > 1 {
-            write!(f, "#{}", self.attempt)
-        } else {
-            Ok(())
-        }
+        if self.attempt > 1 { write!(f, "#{}", self.attempt) } else { Ok(()) }
     }
 }

@@ -120,12 +120,7 @@ enum Phase {
 impl Sweep {
     pub fn new(plan: Plan) -> Self {
         let slots = vec![None; plan.slots as usize];
-        Self {
-            plan,
-            phase: Phase::Running,
-            trials: BTreeMap::new(),
-            slots,
-        }
+        Self { plan, phase: Phase::Running, trials: BTreeMap::new(), slots }
     }
 
     /// The state that these facts lead to.
@@ -147,10 +142,7 @@ impl Sweep {
 
     /// Decides what follows from an event.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
-        let mut effects = Effects {
-            sweep: self,
-            list: Vec::new(),
-        };
+        let mut effects = Effects { sweep: self, list: Vec::new() };
         effects.decide(event);
         effects.list
     }
@@ -209,12 +201,8 @@ impl Effects<'_> {
         match event {
             Event::Begin => self.begin(),
             Event::RetryFailed => {
-                let failed: Vec<TrialId> = self
-                    .sweep
-                    .trials()
-                    .filter(|(_, trial)| trial.failed())
-                    .map(|(id, _)| id)
-                    .collect();
+                let failed: Vec<TrialId> =
+                    self.sweep.trials().filter(|(_, trial)| trial.failed()).map(|(id, _)| id).collect();
                 for trial in failed {
                     self.record(Fact::TrialReopened { trial });
                 }
@@ -252,17 +240,9 @@ impl Effects<'_> {
     fn begin(&mut self) {
         let first = self.sweep.trials.is_empty();
         self.record(if first { Fact::SweepStarted } else { Fact::SweepResumed });
-        for run in self
-            .sweep
-            .trials()
-            .flat_map(|(id, trial)| trial.running(id))
-            .collect::<Vec<_>>()
-        {
+        for run in self.sweep.trials().flat_map(|(id, trial)| trial.running(id)).collect::<Vec<_>>() {
             let why = "lost: its coordinator ended".to_owned();
-            self.record(Fact::RunEnded {
-                run,
-                end: RunEnd::Interrupted { why },
-            });
+            self.record(Fact::RunEnded { run, end: RunEnd::Interrupted { why } });
         }
         self.sweep.slots.fill(None);
         self.settle();
@@ -279,17 +259,13 @@ impl Effects<'_> {
             },
             (Exit::Done(done), _) => {
                 let objective = &self.sweep.plan.search.objective;
-                RunEnd::Failed {
-                    why: format!("its {objective} is {}", done.score),
-                }
+                RunEnd::Failed { why: format!("its {objective} is {}", done.score) }
             }
             (Exit::Failed { why }, _) => RunEnd::Failed { why },
             (Exit::Crashed { .. }, Phase::Killing { why }) => RunEnd::Interrupted { why: why.clone() },
             (Exit::Crashed { why }, _) => {
                 if self.sweep.trial(run.trial).is_some_and(Trial::failed) {
-                    RunEnd::Cancelled {
-                        why: "another fold of its trial failed".to_owned(),
-                    }
+                    RunEnd::Cancelled { why: "another fold of its trial failed".to_owned() }
                 } else {
                     RunEnd::Crashed { why }
                 }
@@ -306,23 +282,13 @@ impl Effects<'_> {
     /// Ends the trials whose last fold is decided, and those that cannot be finished any more.
     fn settle(&mut self) {
         let retries = self.sweep.plan.retries;
-        let ends: Vec<(TrialId, TrialEnd)> = self
-            .sweep
-            .trials()
-            .filter_map(|(id, trial)| Some((id, trial.verdict(retries)?)))
-            .collect();
+        let ends: Vec<(TrialId, TrialEnd)> =
+            self.sweep.trials().filter_map(|(id, trial)| Some((id, trial.verdict(retries)?))).collect();
         for (trial, end) in ends {
             let failed = matches!(end, TrialEnd::Failed { .. });
             self.record(Fact::TrialEnded { trial, end });
             if failed {
-                for run in self
-                    .sweep
-                    .slots
-                    .clone()
-                    .into_iter()
-                    .flatten()
-                    .filter(|run| run.trial == trial)
-                {
+                for run in self.sweep.slots.clone().into_iter().flatten().filter(|run| run.trial == trial) {
                     self.list.push(Effect::Terminate { run });
                 }
             }
@@ -338,10 +304,7 @@ impl Effects<'_> {
                 break;
             };
             self.sweep.slots[slot] = Some(run);
-            self.list.push(Effect::Spawn {
-                run,
-                slot: SlotId(slot as u32),
-            });
+            self.list.push(Effect::Spawn { run, slot: SlotId(slot as u32) });
         }
         if self.sweep.slots.iter().any(Option::is_some) {
             return;
@@ -359,11 +322,7 @@ impl Effects<'_> {
     fn stopped_or_finished(&self, why: String) -> SweepEnd {
         let open = self.sweep.trials().any(|(_, trial)| trial.end.is_none());
         let next = search::propose(&self.sweep.plan.search, self.sweep.trials.len() as u32);
-        if open || next.is_some() {
-            SweepEnd::Stopped { why }
-        } else {
-            SweepEnd::Finished
-        }
+        if open || next.is_some() { SweepEnd::Stopped { why } } else { SweepEnd::Finished }
     }
 
     fn waiting(&self) -> Option<RunId> {

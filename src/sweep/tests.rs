@@ -20,59 +20,29 @@ fn plan(values: &[i64], k: u32, slots: u32) -> Plan {
             direction: Direction::Maximize,
             trials: None,
             seed: 1,
-            space: Space::new(vec![Parameter {
-                name: "x".into(),
-                domain: Domain::Values(values),
-            }]),
+            space: Space::new(vec![Parameter { name: "x".into(), domain: Domain::Values(values) }]),
         },
-        folds: FoldPlan {
-            k,
-            repeats: 1,
-            seed: 1,
-            stratify: true,
-        },
+        folds: FoldPlan { k, repeats: 1, seed: 1, stratify: true },
         slots,
         retries: 1,
     }
 }
 
 fn run(trial: u32, fold: u32, attempt: u32) -> RunId {
-    RunId {
-        trial: TrialId(trial),
-        fold: FoldId { repeat: 0, fold },
-        attempt,
-    }
+    RunId { trial: TrialId(trial), fold: FoldId { repeat: 0, fold }, attempt }
 }
 
 fn started(run: RunId) -> Event {
-    Event::Started {
-        run,
-        place: Place {
-            device: "cpu".into(),
-            host: "here".into(),
-            pid: 1,
-        },
-    }
+    Event::Started { run, place: Place { device: "cpu".into(), host: "here".into(), pid: 1 } }
 }
 
 fn done(run: RunId, score: f64) -> Event {
-    let done = Done {
-        score,
-        best_epoch: 1,
-        epochs: 2,
-        peak_memory_mb: 3,
-    };
-    Event::Exited {
-        run,
-        exit: Exit::Done(done),
-    }
+    let done = Done { score, best_epoch: 1, epochs: 2, peak_memory_mb: 3 };
+    Event::Exited { run, exit: Exit::Done(done) }
 }
 
 fn crashed(run: RunId) -> Event {
-    Event::Exited {
-        run,
-        exit: Exit::Crashed { why: "signal 9".into() },
-    }
+    Event::Exited { run, exit: Exit::Crashed { why: "signal 9".into() } }
 }
 
 fn show(effect: &Effect) -> String {
@@ -120,12 +90,7 @@ fn folds_of_the_oldest_trial_come_first() {
 #[test]
 fn a_crash_is_retried_once_and_a_failure_never() {
     let mut sweep = Sweep::new(plan(&[7, 8], 2, 2));
-    let failed = Event::Exited {
-        run: run(1, 0, 1),
-        exit: Exit::Failed {
-            why: "the loss is NaN".into(),
-        },
-    };
+    let failed = Event::Exited { run: run(1, 0, 1), exit: Exit::Failed { why: "the loss is NaN".into() } };
     let script = [
         Event::Begin,
         started(run(0, 0, 1)),
@@ -162,34 +127,21 @@ fn a_lost_run_continues_as_the_next_attempt() {
     let plan = plan(&[7], 2, 2);
     let mut facts = Vec::new();
     let mut sweep = Sweep::new(plan.clone());
-    for event in [
-        Event::Begin,
-        started(run(0, 0, 1)),
-        started(run(0, 1, 1)),
-        done(run(0, 1, 1), 0.5),
-    ] {
+    for event in [Event::Begin, started(run(0, 0, 1)), started(run(0, 1, 1)), done(run(0, 1, 1), 0.5)] {
         facts.extend(sweep.handle(event).into_iter().filter_map(|effect| match effect {
             Effect::Record(fact) => Some(fact),
             _ => None,
         }));
     }
     let mut again = Sweep::replay(plan, &facts);
-    assert_snapshot!(trace(
-        &mut again,
-        &[Event::Begin, started(run(0, 0, 2)), done(run(0, 0, 2), 0.7)]
-    ));
+    assert_snapshot!(trace(&mut again, &[Event::Begin, started(run(0, 0, 2)), done(run(0, 0, 2), 0.7)]));
 }
 
 #[test]
 fn a_failed_trial_can_be_tried_again() {
     let plan = plan(&[7], 2, 1);
     let mut sweep = Sweep::new(plan);
-    let failed = Event::Exited {
-        run: run(0, 1, 1),
-        exit: Exit::Failed {
-            why: "disk full".into(),
-        },
-    };
+    let failed = Event::Exited { run: run(0, 1, 1), exit: Exit::Failed { why: "disk full".into() } };
     let script = [
         Event::Begin,
         started(run(0, 0, 1)),

@@ -46,11 +46,7 @@ impl Trial {
             .flat_map(|repeat| (0..plan.k).map(move |fold| FoldId { repeat, fold }))
             .map(|fold| (fold, Progress::default()))
             .collect();
-        Self {
-            point,
-            end: None,
-            folds,
-        }
+        Self { point, end: None, folds }
     }
 
     /// The scores of its finished folds.
@@ -106,24 +102,14 @@ impl Trial {
         self.folds
             .iter()
             .filter(|(_, progress)| matches!(progress.state, FoldState::Waiting | FoldState::Crashed { .. }))
-            .map(move |(fold, progress)| RunId {
-                trial: id,
-                fold: *fold,
-                attempt: progress.attempts + 1,
-            })
+            .map(move |(fold, progress)| RunId { trial: id, fold: *fold, attempt: progress.attempts + 1 })
     }
 
     pub(super) fn running(&self, id: TrialId) -> impl Iterator<Item = RunId> {
-        self.folds
-            .iter()
-            .filter_map(move |(fold, progress)| match progress.state {
-                FoldState::Running { attempt } => Some(RunId {
-                    trial: id,
-                    fold: *fold,
-                    attempt,
-                }),
-                _ => None,
-            })
+        self.folds.iter().filter_map(move |(fold, progress)| match progress.state {
+            FoldState::Running { attempt } => Some(RunId { trial: id, fold: *fold, attempt }),
+            _ => None,
+        })
     }
 
     /// How it ends, if that is decided and not yet said.
@@ -134,15 +120,11 @@ impl Trial {
         for (fold, progress) in &self.folds {
             match &progress.state {
                 FoldState::Failed { why } => {
-                    return Some(TrialEnd::Failed {
-                        why: format!("fold {fold}: {why}"),
-                    });
+                    return Some(TrialEnd::Failed { why: format!("fold {fold}: {why}") });
                 }
                 FoldState::Crashed { why } if progress.crashes > retries => {
                     let tries = progress.crashes;
-                    return Some(TrialEnd::Failed {
-                        why: format!("fold {fold} died {tries} times, the last: {why}"),
-                    });
+                    return Some(TrialEnd::Failed { why: format!("fold {fold} died {tries} times, the last: {why}") });
                 }
                 _ => {}
             }
@@ -151,10 +133,7 @@ impl Trial {
         if scores.len() < self.folds.len() {
             return None;
         }
-        Some(TrialEnd::Finished {
-            score: mean(&scores),
-            score_se: standard_error(&scores),
-        })
+        Some(TrialEnd::Finished { score: mean(&scores), score_se: standard_error(&scores) })
     }
 }
 

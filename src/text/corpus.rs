@@ -82,26 +82,14 @@ pub fn prepare(project: &Path, cache: &Path, config: &Config) -> Result<Prepared
     };
     let tokens = tokenizer.encode(&documents.texts)?;
     if let Some(index) = tokens.iter().position(Vec::is_empty) {
-        return Err(CorpusError::NoTokens {
-            id: documents.ids[index].clone(),
-        });
+        return Err(CorpusError::NoTokens { id: documents.ids[index].clone() });
     }
-    let written = |source| CorpusError::Write {
-        path: path.clone(),
-        source,
-    };
+    let written = |source| CorpusError::Write { path: path.clone(), source };
     fs::create_dir_all(cache).map_err(written)?;
     let json = tokenizer.to_json()?;
-    write_atomically(&path.with_extension("tokenizer.json"), |file| {
-        file.write_all(json.as_bytes())
-    })
-    .map_err(written)?;
-    let header = Header::new(
-        documents,
-        &tokens,
-        &tokenizer,
-        file_hash(&project.join(&config.data.path))?,
-    );
+    write_atomically(&path.with_extension("tokenizer.json"), |file| file.write_all(json.as_bytes()))
+        .map_err(written)?;
+    let header = Header::new(documents, &tokens, &tokenizer, file_hash(&project.join(&config.data.path))?);
     write_atomically(&path, |file| write(file, &header, &tokens)).map_err(written)?;
     Ok(Prepared { path })
 }
@@ -117,11 +105,7 @@ fn key(project: &Path, config: &Config) -> Result<String, CorpusError> {
         Encoder::Folder(folder) => {
             for name in ["tokenizer.json", "vocab.txt", "tokenizer_config.json"] {
                 let path = project.join(folder).join(name);
-                hasher.update(if path.exists() {
-                    file_hash(&path)?
-                } else {
-                    String::new()
-                });
+                hasher.update(if path.exists() { file_hash(&path)? } else { String::new() });
             }
         }
     }
@@ -129,10 +113,7 @@ fn key(project: &Path, config: &Config) -> Result<String, CorpusError> {
 }
 
 fn file_hash(path: &Path) -> Result<String, DataError> {
-    let bytes = fs::read(path).map_err(|source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     Ok(hex(&Sha256::digest(&bytes)))
 }
 
@@ -165,11 +146,7 @@ fn write(file: &mut dyn Write, header: &Header, tokens: &[Vec<u32>]) -> io::Resu
 
 impl Header {
     fn new(documents: Documents, tokens: &[Vec<u32>], tokenizer: &Tokenizer, data_sha256: String) -> Self {
-        let unknown = tokens
-            .iter()
-            .flatten()
-            .filter(|token| **token == tokenizer.special.unknown)
-            .count();
+        let unknown = tokens.iter().flatten().filter(|token| **token == tokenizer.special.unknown).count();
         let (labels, multi_label) = match documents.labels {
             DocumentLabels::Single(of) => (of.into_iter().map(|label| vec![label]).collect(), false),
             DocumentLabels::Multi(of) => (of, true),
@@ -192,41 +169,24 @@ impl Header {
 impl Corpus {
     /// Maps a file that [`prepare`] made.
     pub fn open(path: &Path) -> Result<Self, CorpusError> {
-        let read = |source| CorpusError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let damaged = |what| CorpusError::Damaged {
-            path: path.to_owned(),
-            what,
-        };
+        let read = |source| CorpusError::Read { path: path.to_owned(), source };
+        let damaged = |what| CorpusError::Damaged { path: path.to_owned(), what };
         let file = File::open(path).map_err(read)?;
         // SAFETY: the file is written beside its name and renamed into place, and never changed afterwards.
-        #[allow(
-            unsafe_code,
-            reason = "mapping a file is unsafe because others could change it; nobody does"
-        )]
+        #[allow(unsafe_code, reason = "mapping a file is unsafe because others could change it; nobody does")]
         let map = unsafe { Mmap::map(&file) }.map_err(read)?;
         let bytes = map.get(..16).ok_or(damaged("it is too short"))?;
         if &bytes[..8] != MAGIC {
             return Err(damaged("it is not a file of tokens"));
         }
         let length = u64_at(&map, 8) as usize;
-        let end = length
-            .checked_add(16)
-            .filter(|end| *end <= map.len())
-            .ok_or(damaged("its header is cut off"))?;
+        let end = length.checked_add(16).filter(|end| *end <= map.len()).ok_or(damaged("its header is cut off"))?;
         let header: Header = serde_json::from_slice(&map[16..end]).map_err(|_| damaged("its header is garbled"))?;
         let tokens = end + 8 * (header.ids.len() + 1);
         if tokens > map.len() || map.len() != tokens + 4 * u64_at(&map, tokens - 8) as usize {
             return Err(damaged("it is cut off"));
         }
-        Ok(Self {
-            map,
-            header,
-            offsets: end,
-            tokens,
-        })
+        Ok(Self { map, header, offsets: end, tokens })
     }
 
     pub fn documents(&self) -> usize {
@@ -278,10 +238,7 @@ impl Corpus {
     pub fn tokens(&self, document: usize) -> Vec<u32> {
         let (start, end) = self.range(document);
         let bytes = &self.map[self.tokens + 4 * start..self.tokens + 4 * end];
-        bytes
-            .chunks_exact(4)
-            .map(|token| u32::from_le_bytes([token[0], token[1], token[2], token[3]]))
-            .collect()
+        bytes.chunks_exact(4).map(|token| u32::from_le_bytes([token[0], token[1], token[2], token[3]])).collect()
     }
 
     fn range(&self, document: usize) -> (usize, usize) {
@@ -291,9 +248,7 @@ impl Corpus {
 
     /// What a model with these windows sees of the documents.
     pub fn statistics(&self, model: &Model) -> Statistics {
-        let counts: Vec<usize> = (0..self.documents())
-            .map(|document| self.token_count(document))
-            .collect();
+        let counts: Vec<usize> = (0..self.documents()).map(|document| self.token_count(document)).collect();
         let total: usize = counts.iter().sum();
         let mut seen = 0;
         let mut segments = 0;
@@ -321,9 +276,7 @@ impl Corpus {
             documents: self.documents(),
             classes: self.classes().iter().cloned().zip(per_class).collect(),
             multi_label: self.is_multi_label(),
-            groups: self
-                .groups()
-                .map(|groups| groups.iter().max().map_or(0, |last| *last as usize + 1)),
+            groups: self.groups().map(|groups| groups.iter().max().map_or(0, |last| *last as usize + 1)),
             characters: self.header.characters,
             tokens: total,
             vocabulary: self.vocabulary(),
@@ -375,47 +328,25 @@ mod tests {
     use crate::spec::Spec;
 
     fn config(keys: &str) -> Config {
-        Spec::parse("x", &format!("data.path = \"a.jsonl\"\n{keys}"), &[])
-            .expect("a good file")
-            .config
+        Spec::parse("x", &format!("data.path = \"a.jsonl\"\n{keys}"), &[]).expect("a good file").config
     }
 
     #[test]
     fn what_is_written_is_read_and_damage_is_seen() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (project, cache) = (directory.path(), directory.path().join("cache"));
-        let rows = [
-            "{\"text\":\"甲乙甲乙\",\"label\":\"a\"}",
-            "{\"text\":\"乙乙乙丙\",\"label\":\"b\"}",
-        ]
-        .join("\n");
+        let rows = ["{\"text\":\"甲乙甲乙\",\"label\":\"a\"}", "{\"text\":\"乙乙乙丙\",\"label\":\"b\"}"].join("\n");
         fs::write(project.join("a.jsonl"), rows).expect("written");
         let small = config("model.segment_len = 4\nmodel.stride = 2\nmodel.max_segments = 1\nmodel.keep = \"tail\"");
         let prepared = prepare(project, &cache, &small).expect("prepared");
         let corpus = Corpus::open(&prepared.path).expect("a corpus");
         // the vocabulary: five special tokens, then 乙 (5 times) and 甲 (twice); 丙 occurs once
-        assert_eq!(
-            (corpus.tokens(0), corpus.tokens(1)),
-            (vec![6, 5, 6, 5], vec![5, 5, 5, 1])
-        );
-        assert_eq!(
-            (corpus.labels(1), corpus.id(1), corpus.vocabulary()),
-            (&[1][..], "2", 7)
-        );
+        assert_eq!((corpus.tokens(0), corpus.tokens(1)), (vec![6, 5, 6, 5], vec![5, 5, 5, 1]));
+        assert_eq!((corpus.labels(1), corpus.id(1), corpus.vocabulary()), (&[1][..], "2", 7));
         let statistics = corpus.statistics(&small.model);
-        assert_eq!(
-            (
-                statistics.truncated_share,
-                statistics.unknown_share,
-                statistics.segments
-            ),
-            (0.5, 0.125, 2)
-        );
+        assert_eq!((statistics.truncated_share, statistics.unknown_share, statistics.segments), (0.5, 0.125, 2));
         assert_eq!(prepare(project, &cache, &small).expect("prepared"), prepared);
-        assert_ne!(
-            prepare(project, &cache, &config("model.vocabulary = 10")).expect("prepared"),
-            prepared
-        );
+        assert_ne!(prepare(project, &cache, &config("model.vocabulary = 10")).expect("prepared"), prepared);
 
         let whole = fs::read(&prepared.path).expect("read");
         for length in [0, 7, 15, 40, whole.len() - 1] {
@@ -434,9 +365,6 @@ mod tests {
         fs::write(directory.path().join("a.jsonl"), rows).expect("written");
         let wordpiece = config("model.tokenizer = \"wordpiece\"\ntext.normalize = []");
         let result = prepare(directory.path(), &directory.path().join("cache"), &wordpiece);
-        assert!(
-            matches!(result, Ok(_) | Err(CorpusError::NoTokens { .. })),
-            "{result:?}"
-        );
+        assert!(matches!(result, Ok(_) | Err(CorpusError::NoTokens { .. })), "{result:?}");
     }
 }

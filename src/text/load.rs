@@ -82,10 +82,7 @@ struct Row {
 /// Reads and normalises all documents of `data`, whose path is relative to `project`.
 pub fn load(project: &Path, data: &Data, text: &Text) -> Result<Documents, DataError> {
     let path = project.join(&data.path);
-    let bytes = std::fs::read(&path).map_err(|source| DataError::Read {
-        path: path.clone(),
-        source,
-    })?;
+    let bytes = std::fs::read(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut problems = RowProblems::default();
     let rows = match Format::of(&data.path) {
@@ -93,13 +90,7 @@ pub fn load(project: &Path, data: &Data, text: &Text) -> Result<Documents, DataE
         Some(Format::Csv) => delimited(bytes, b',', &mut problems),
         Some(Format::Jsonl) | None => jsonl(bytes, &mut problems),
     };
-    let mut reading = Reading {
-        data,
-        text,
-        problems,
-        ids: BTreeSet::new(),
-        rows: Vec::with_capacity(rows.len()),
-    };
+    let mut reading = Reading { data, text, problems, ids: BTreeSet::new(), rows: Vec::with_capacity(rows.len()) };
     for row in rows {
         reading.row(&row);
     }
@@ -132,27 +123,17 @@ fn jsonl(bytes: &[u8], problems: &mut RowProblems) -> Vec<Row> {
 
 fn delimited(bytes: &[u8], delimiter: u8, problems: &mut RowProblems) -> Vec<Row> {
     // in TSV a quotation mark is a letter like any other
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .quoting(delimiter == b',')
-        .from_reader(bytes);
-    let columns = match reader.headers() {
-        Ok(columns) => columns.clone(),
-        Err(_) => {
-            problems.add(1, "not valid UTF-8");
-            return Vec::new();
-        }
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).quoting(delimiter == b',').from_reader(bytes);
+    let Ok(columns) = reader.headers().cloned() else {
+        problems.add(1, "not valid UTF-8");
+        return Vec::new();
     };
     let mut rows = Vec::new();
     for record in reader.records() {
         match record {
             Ok(record) => {
                 let line = record.position().map_or(0, csv::Position::line);
-                let values = columns
-                    .iter()
-                    .zip(&record)
-                    .map(|(c, v)| (c.trim().to_owned(), Value::from(v)))
-                    .collect();
+                let values = columns.iter().zip(&record).map(|(c, v)| (c.trim().to_owned(), Value::from(v))).collect();
                 rows.push(Row { line, values });
             }
             Err(error) => {
@@ -192,8 +173,7 @@ impl Reading<'_> {
                 if self.ids.insert(read.id.clone()) {
                     self.rows.push(read);
                 } else {
-                    self.problems
-                        .add(row.line, format!("the id {:?} stands there twice", read.id));
+                    self.problems.add(row.line, format!("the id {:?} stands there twice", read.id));
                 }
             }
             Err(what) => self.problems.add(row.line, what),
@@ -215,10 +195,7 @@ impl Reading<'_> {
                 }
                 vec![label.trim().to_owned()]
             }
-            LabelColumn::Multi {
-                column: name,
-                separator,
-            } => several(column(row, name)?, separator)
+            LabelColumn::Multi { column: name, separator } => several(column(row, name)?, separator)
                 .ok_or_else(|| format!("{name:?} is neither a list of labels nor a string"))?,
         };
         let group = match &self.data.group {
@@ -232,20 +209,12 @@ impl Reading<'_> {
             None => row.line.to_string(),
             Some(name) => word(column(row, name)?).ok_or_else(|| format!("{name:?} is not a string"))?,
         };
-        Ok(ReadRow {
-            id,
-            text,
-            labels,
-            group,
-        })
+        Ok(ReadRow { id, text, labels, group })
     }
 
     fn finish(self, path: PathBuf) -> Result<Documents, DataError> {
         if !self.problems.0.is_empty() {
-            return Err(DataError::Rows {
-                path,
-                problems: self.problems,
-            });
+            return Err(DataError::Rows { path, problems: self.problems });
         }
         if self.rows.is_empty() {
             return Err(DataError::Empty { path });
@@ -255,39 +224,22 @@ impl Reading<'_> {
         let index = |label: &String| classes.binary_search(label).map_or(0, |index| index as u32);
         let labels = match &self.data.labels {
             LabelColumn::Single { .. } if classes.len() == 1 => {
-                return Err(DataError::OneClass {
-                    path,
-                    class: classes[0].clone(),
-                });
+                return Err(DataError::OneClass { path, class: classes[0].clone() });
             }
             LabelColumn::Single { .. } => {
                 DocumentLabels::Single(self.rows.iter().map(|row| index(&row.labels[0])).collect())
             }
             LabelColumn::Multi { column, .. } if classes.is_empty() => {
-                return Err(DataError::NoLabels {
-                    path,
-                    column: column.clone(),
-                });
+                return Err(DataError::NoLabels { path, column: column.clone() });
             }
             LabelColumn::Multi { .. } => {
-                let of = |row: &ReadRow| {
-                    row.labels
-                        .iter()
-                        .map(index)
-                        .collect::<BTreeSet<_>>()
-                        .into_iter()
-                        .collect()
-                };
+                let of = |row: &ReadRow| row.labels.iter().map(index).collect::<BTreeSet<_>>().into_iter().collect();
                 DocumentLabels::Multi(self.rows.iter().map(of).collect())
             }
         };
         let names: BTreeSet<&String> = self.rows.iter().filter_map(|row| row.group.as_ref()).collect();
         let numbers: BTreeMap<&String, u32> = names.into_iter().zip(0..).collect();
-        let groups = self
-            .rows
-            .iter()
-            .map(|row| row.group.as_ref().map(|group| numbers[group]))
-            .collect();
+        let groups = self.rows.iter().map(|row| row.group.as_ref().map(|group| numbers[group])).collect();
         Ok(Documents {
             groups,
             ids: self.rows.iter().map(|row| row.id.clone()).collect(),
@@ -322,13 +274,7 @@ fn several(value: &Value, separator: &str) -> Option<Vec<String>> {
         Value::String(text) => text.split(separator).map(str::to_owned).collect(),
         _ => return None,
     };
-    Some(
-        labels
-            .iter()
-            .map(|label| label.trim().to_owned())
-            .filter(|label| !label.is_empty())
-            .collect(),
-    )
+    Some(labels.iter().map(|label| label.trim().to_owned()).filter(|label| !label.is_empty()).collect())
 }
 
 #[cfg(test)]

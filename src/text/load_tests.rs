@@ -38,10 +38,7 @@ fn several_labels_in_a_list_or_separated() {
     let json = "{\"t\":\"x\",\"tags\":[\"b\",\"a\",\"b\"]}\n{\"t\":\"y\",\"tags\":[]}\n{\"t\":\"z\",\"tags\":\"c;a\"}";
     let keys = "text = \"t\"\nlabels = \"tags\"";
     let documents = read("a.jsonl", json.as_bytes(), keys).expect("good documents");
-    assert_eq!(
-        documents.labels,
-        DocumentLabels::Multi(vec![vec![0, 1], vec![], vec![0, 2]])
-    );
+    assert_eq!(documents.labels, DocumentLabels::Multi(vec![vec![0, 1], vec![], vec![0, 2]]));
     let csv = "t,tags\nx,b|a\ny,\n";
     let documents = read("a.csv", csv.as_bytes(), &format!("{keys}\nseparator = \"|\"")).expect("good documents");
     assert_eq!(documents.labels, DocumentLabels::Multi(vec![vec![0, 1], vec![]]));
@@ -53,46 +50,32 @@ fn what_is_wrong_is_said_with_its_line() {
     let cases = [
         (
             "empty document",
-            problem(
-                "a.jsonl",
-                &format!("{good}{}", "{\"text\":\" \\n\",\"label\":\"a\"}\n".repeat(7)),
-                "",
-            ),
+            problem("a.jsonl", &format!("{good}{}", "{\"text\":\" \\n\",\"label\":\"a\"}\n".repeat(7)), ""),
         ),
         ("no such column", problem("a.csv", "body,label\nx,a\n", "")),
         ("json", problem("a.jsonl", &format!("{good}{{\"text\": \n[1]\n"), "")),
         ("short row", problem("a.csv", "text,label\nx\n", "")),
         ("no label", problem("a.csv", "text,label\nx,\n", "")),
-        (
-            "a list as label",
-            problem("a.jsonl", "{\"text\":\"x\",\"label\":[1]}", ""),
-        ),
+        ("a list as label", problem("a.jsonl", "{\"text\":\"x\",\"label\":[1]}", "")),
         ("no group", problem("a.csv", "text,label,g\nx,a,\n", "group = \"g\"")),
-        (
-            "same id",
-            problem("a.csv", "text,label,n\nx,a,1\ny,b,1\n", "id = \"n\""),
-        ),
+        ("same id", problem("a.csv", "text,label,n\nx,a,1\ny,b,1\n", "id = \"n\"")),
         ("one class", problem("a.jsonl", good, "")),
-        (
-            "no labels",
-            problem("a.jsonl", "{\"text\":\"x\",\"label\":[]}", "labels = \"label\""),
-        ),
+        ("no labels", problem("a.jsonl", "{\"text\":\"x\",\"label\":[]}", "labels = \"label\"")),
         ("nothing", problem("a.jsonl", "\n\n", "")),
         ("header only", problem("a.csv", "text,label\n", "")),
-        (
-            "utf-8",
-            read("a.jsonl", b"{\"text\":\"\xff\",\"label\":\"a\"}", "").expect_err("a problem"),
-        ),
-        (
-            "utf-8 in csv",
-            read("a.csv", b"text,label\n\xff,a\n", "").expect_err("a problem"),
-        ),
+        ("utf-8", read("a.jsonl", b"{\"text\":\"\xff\",\"label\":\"a\"}", "").expect_err("a problem")),
+        ("utf-8 in csv", read("a.csv", b"text,label\n\xff,a\n", "").expect_err("a problem")),
     ];
-    let picture: String = cases
+    let picture: Vec<String> = cases
         .iter()
-        .map(|(name, found)| format!("{name}\n  {found}\n"))
+        .map(|(name, found)| {
+            format!(
+                "{name}
+  {found}"
+            )
+        })
         .collect();
-    assert_snapshot!(picture);
+    assert_snapshot!(picture.join("\n"));
 }
 
 #[test]

@@ -62,21 +62,13 @@ impl Tokenizer {
         let json = folder.join("tokenizer.json");
         if json.exists() {
             let read = tokenizers::Tokenizer::from_file(&json);
-            return Self::new(read.map_err(|error| TokenizerError::Read {
-                path: json,
-                why: error.to_string(),
-            })?);
+            return Self::new(read.map_err(|error| TokenizerError::Read { path: json, why: error.to_string() })?);
         }
         let vocabulary = folder.join("vocab.txt");
         if !vocabulary.exists() {
-            return Err(TokenizerError::Missing {
-                folder: folder.to_owned(),
-            });
+            return Err(TokenizerError::Missing { folder: folder.to_owned() });
         }
-        let read = |why: String| TokenizerError::Read {
-            path: vocabulary.clone(),
-            why,
-        };
+        let read = |why: String| TokenizerError::Read { path: vocabulary.clone(), why };
         let text = std::fs::read_to_string(&vocabulary).map_err(|error| read(error.to_string()))?;
         let words: AHashMap<String, u32> = text.lines().map(str::to_owned).zip(0..).collect();
         let model = WordPiece::builder()
@@ -86,10 +78,7 @@ impl Tokenizer {
             .map_err(|error| read(error.to_string()))?;
         let mut inner = tokenizers::Tokenizer::new(model);
         let normalizer = BertNormalizer::new(true, true, None, lowercase(folder));
-        inner
-            .with_normalizer(Some(normalizer))
-            .map_err(failed)?
-            .with_pre_tokenizer(Some(BertPreTokenizer));
+        inner.with_normalizer(Some(normalizer)).map_err(failed)?.with_pre_tokenizer(Some(BertPreTokenizer));
         Self::new(inner)
     }
 
@@ -105,14 +94,8 @@ impl Tokenizer {
         // windows cut and pad, not the tokenizer
         inner.with_truncation(None).map_err(failed)?.with_padding(None);
         let id = |role, names: [&str; 2]| {
-            let looked_for = || TokenizerError::NoSpecial {
-                role,
-                looked_for: names.join(", "),
-            };
-            names
-                .into_iter()
-                .find_map(|name| inner.token_to_id(name))
-                .ok_or_else(looked_for)
+            let looked_for = || TokenizerError::NoSpecial { role, looked_for: names.join(", ") };
+            names.into_iter().find_map(|name| inner.token_to_id(name)).ok_or_else(looked_for)
         };
         let special = Special {
             cls: id("start", [CLS, "<s>"])?,
@@ -135,10 +118,7 @@ impl Tokenizer {
             .enumerate()
             .map(|(document, text)| {
                 let encoding = self.inner.encode_fast(text.as_str(), false);
-                let encoding = encoding.map_err(|error| TokenizerError::Encode {
-                    document,
-                    why: error.to_string(),
-                })?;
+                let encoding = encoding.map_err(|error| TokenizerError::Encode { document, why: error.to_string() })?;
                 Ok(encoding.get_ids().to_vec())
             })
             .collect()
@@ -159,25 +139,13 @@ fn lowercase(folder: &Path) -> bool {
 
 fn characters(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError> {
     let mut counts = BTreeMap::<char, u64>::new();
-    for character in texts
-        .iter()
-        .flat_map(|text| text.chars())
-        .filter(|c| !c.is_whitespace())
-    {
+    for character in texts.iter().flat_map(|text| text.chars()).filter(|c| !c.is_whitespace()) {
         *counts.entry(character).or_default() += 1;
     }
     // what occurs once teaches nothing but [UNK], which would never be trained otherwise
-    let mut frequent: Vec<(u64, char)> = counts
-        .into_iter()
-        .map(|(c, count)| (count, c))
-        .filter(|c| c.0 > 1)
-        .collect();
+    let mut frequent: Vec<(u64, char)> = counts.into_iter().map(|(c, count)| (count, c)).filter(|c| c.0 > 1).collect();
     frequent.sort_by_key(|(count, character)| (std::cmp::Reverse(*count), *character));
-    let single = Split::new(
-        SplitPattern::Regex("(?s).".to_owned()),
-        SplitDelimiterBehavior::Isolated,
-        false,
-    );
+    let single = Split::new(SplitPattern::Regex("(?s).".to_owned()), SplitDelimiterBehavior::Isolated, false);
     let names = frequent.into_iter().map(|(_, character)| character.to_string());
     let mut inner = word_piece(names.take(most.saturating_sub(SPECIAL.len())))?;
     inner.with_pre_tokenizer(Some(Sequence::new(vec![
@@ -189,35 +157,22 @@ fn characters(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError
 
 fn pieces(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError> {
     let normalizer = BertNormalizer::new(true, true, Some(false), false);
-    let learned = wordpiece::learn(
-        texts,
-        &normalizer,
-        &BertPreTokenizer,
-        most.saturating_sub(SPECIAL.len()),
-    );
+    let learned = wordpiece::learn(texts, &normalizer, &BertPreTokenizer, most.saturating_sub(SPECIAL.len()));
     let mut inner = word_piece(learned.map_err(failed)?.into_iter())?;
-    inner
-        .with_normalizer(Some(normalizer))
-        .map_err(failed)?
-        .with_pre_tokenizer(Some(BertPreTokenizer));
+    inner.with_normalizer(Some(normalizer)).map_err(failed)?.with_pre_tokenizer(Some(BertPreTokenizer));
     Tokenizer::new(inner)
 }
 
 /// A WordPiece tokenizer of the special tokens and these pieces.
 fn word_piece(pieces: impl Iterator<Item = String>) -> Result<tokenizers::Tokenizer, TokenizerError> {
     let vocabulary: AHashMap<String, u32> = SPECIAL.map(str::to_owned).into_iter().chain(pieces).zip(0..).collect();
-    let model = WordPiece::builder()
-        .vocab(vocabulary)
-        .unk_token(UNKNOWN.to_owned())
-        .build()
-        .map_err(failed)?;
+    let model = WordPiece::builder().vocab(vocabulary).unk_token(UNKNOWN.to_owned()).build().map_err(failed)?;
     let mut inner = tokenizers::Tokenizer::new(model);
-    inner
-        .add_special_tokens(SPECIAL.iter().map(|name| AddedToken::from(*name, true)))
-        .map_err(failed)?;
+    inner.add_special_tokens(SPECIAL.iter().map(|name| AddedToken::from(*name, true))).map_err(failed)?;
     Ok(inner)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes the error")]
 fn failed(error: tokenizers::Error) -> TokenizerError {
     TokenizerError::Train(error.to_string())
 }
@@ -227,46 +182,24 @@ mod tests {
     use super::*;
 
     fn texts() -> Vec<String> {
-        ["low lower lowest 低 低 低", "newest widest new low", "低价 新 新"]
-            .map(str::to_owned)
-            .to_vec()
+        ["low lower lowest 低 低 低", "newest widest new low", "低价 新 新"].map(str::to_owned).to_vec()
     }
 
     fn scratch(tokenizer: TokenizerKind, vocabulary: usize) -> Tokenizer {
-        let scratch = Scratch {
-            tokenizer,
-            vocabulary,
-            hidden: 8,
-            layers: 1,
-            heads: 1,
-            intermediate: 8,
-        };
+        let scratch = Scratch { tokenizer, vocabulary, hidden: 8, layers: 1, heads: 1, intermediate: 8 };
         Tokenizer::scratch(&texts(), &scratch).expect("a vocabulary")
     }
 
     fn tokens(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
         let ids = tokenizer.encode(&[text.to_owned()]).expect("encoded").remove(0);
-        ids.iter()
-            .map(|id| tokenizer.inner.id_to_token(*id).expect("a known id"))
-            .collect()
+        ids.iter().map(|id| tokenizer.inner.id_to_token(*id).expect("a known id")).collect()
     }
 
     #[test]
     fn one_token_a_character_and_rare_ones_unknown() {
         let tokenizer = scratch(TokenizerKind::Char, 100);
-        assert_eq!(
-            tokens(&tokenizer, "low 低价x\n新"),
-            ["l", "o", "w", "低", "[UNK]", "[UNK]", "新"]
-        );
-        assert_eq!(
-            tokenizer.special,
-            Special {
-                pad: 0,
-                unknown: 1,
-                cls: 2,
-                sep: 3
-            }
-        );
+        assert_eq!(tokens(&tokenizer, "low 低价x\n新"), ["l", "o", "w", "低", "[UNK]", "[UNK]", "新"]);
+        assert_eq!(tokenizer.special, Special { pad: 0, unknown: 1, cls: 2, sep: 3 });
         assert_eq!(scratch(TokenizerKind::Char, 8).vocabulary(), 8);
     }
 
@@ -274,20 +207,14 @@ mod tests {
     fn frequent_pieces_are_merged_and_chinese_stays_apart() {
         let tokenizer = scratch(TokenizerKind::Wordpiece, 100);
         assert_eq!(tokens(&tokenizer, "lowest 低新"), ["low", "##est", "低", "新"]);
-        assert_eq!(
-            tokenizer.to_json().ok(),
-            scratch(TokenizerKind::Wordpiece, 100).to_json().ok()
-        );
+        assert_eq!(tokenizer.to_json().ok(), scratch(TokenizerKind::Wordpiece, 100).to_json().ok());
     }
 
     #[test]
     fn folders_with_vocab_txt_or_json_read_alike() {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let missing = Tokenizer::folder(folder.path()).expect_err("nothing there");
-        assert!(
-            missing.to_string().contains("neither tokenizer.json nor vocab.txt"),
-            "{missing}"
-        );
+        assert!(missing.to_string().contains("neither tokenizer.json nor vocab.txt"), "{missing}");
         let words = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n低\nlow\n##er\n";
         std::fs::write(folder.path().join("vocab.txt"), words).expect("written");
         let from_txt = Tokenizer::folder(folder.path()).expect("a tokenizer");

@@ -13,10 +13,7 @@ pub fn windows(tokens: usize, model: &Model) -> Vec<Range<usize>> {
     let capacity = model.segment_len - 2;
     let count = 1 + tokens.saturating_sub(capacity).div_ceil(model.stride);
     let kept = kept(count, model.max_segments, model.keep);
-    kept.into_iter()
-        .map(|index| index * model.stride)
-        .map(|start| start..(start + capacity).min(tokens))
-        .collect()
+    kept.into_iter().map(|index| index * model.stride).map(|start| start..(start + capacity).min(tokens)).collect()
 }
 
 fn kept(count: usize, most: usize, keep: Keep) -> Vec<usize> {
@@ -32,9 +29,7 @@ fn kept(count: usize, most: usize, keep: Keep) -> Vec<usize> {
         }
         Keep::Even if most == 1 => vec![0],
         // evenly spread, both ends included, halves rounded up
-        Keep::Even => (0..most)
-            .map(|i| (i * (count - 1) + (most - 1) / 2) / (most - 1))
-            .collect(),
+        Keep::Even => (0..most).map(|i| (i * (count - 1) + (most - 1) / 2) / (most - 1)).collect(),
     }
 }
 
@@ -46,17 +41,8 @@ mod tests {
     use crate::spec::Spec;
 
     fn model(segment_len: usize, stride: usize, max_segments: usize, keep: Keep) -> Model {
-        let base = Spec::parse("x", "data.path = \"a.csv\"", &[])
-            .expect("a good file")
-            .config
-            .model;
-        Model {
-            segment_len,
-            stride,
-            max_segments,
-            keep,
-            ..base
-        }
+        let base = Spec::parse("x", "data.path = \"a.csv\"", &[]).expect("a good file").config.model;
+        Model { segment_len, stride, max_segments, keep, ..base }
     }
 
     proptest! {
@@ -84,10 +70,7 @@ mod tests {
     #[test]
     fn policies_keep_what_they_say() {
         let starts = |keep, most| -> Vec<usize> {
-            windows(100, &model(12, 10, most, keep))
-                .iter()
-                .map(|w| w.start / 10)
-                .collect()
+            windows(100, &model(12, 10, most, keep)).iter().map(|w| w.start / 10).collect()
         };
         assert_eq!(starts(Keep::Head, 3), [0, 1, 2]);
         assert_eq!(starts(Keep::Tail, 3), [7, 8, 9]);

@@ -59,20 +59,12 @@ impl Learner {
     fn new(words: BTreeMap<String, u64>) -> Self {
         let spell = |word: &str| -> Vec<String> {
             let spelled = |(i, c): (usize, char)| {
-                if i == 0 {
-                    c.to_string()
-                } else {
-                    format!("{CONTINUED}{c}")
-                }
+                if i == 0 { c.to_string() } else { format!("{CONTINUED}{c}") }
             };
             word.chars().enumerate().map(spelled).collect()
         };
         let words = words.into_iter().map(|(word, count)| (spell(&word), count)).collect();
-        let mut learner = Self {
-            words,
-            pairs: BTreeMap::new(),
-            places: BTreeMap::new(),
-        };
+        let mut learner = Self { words, pairs: BTreeMap::new(), places: BTreeMap::new() };
         for index in 0..learner.words.len() {
             learner.count(index, true);
         }
@@ -86,21 +78,15 @@ impl Learner {
                 *counts.entry(piece).or_default() += count;
             }
         }
-        let mut frequent: Vec<(u64, &String)> = counts
-            .into_iter()
-            .map(|(piece, count)| (count, piece))
-            .filter(|(count, _)| *count > 1)
-            .collect();
+        let mut frequent: Vec<(u64, &String)> =
+            counts.into_iter().map(|(piece, count)| (count, piece)).filter(|(count, _)| *count > 1).collect();
         frequent.sort_by_key(|(count, piece)| (std::cmp::Reverse(*count), *piece));
         frequent.into_iter().map(|(_, piece)| piece.clone()).collect()
     }
 
     /// Merges the most frequent pair everywhere; none when no pair occurs twice.
     fn merge(&mut self) -> Option<String> {
-        let best = self
-            .pairs
-            .iter()
-            .max_by_key(|(pair, count)| (**count, std::cmp::Reverse(*pair)))?;
+        let best = self.pairs.iter().max_by_key(|(pair, count)| (**count, std::cmp::Reverse(*pair)))?;
         if *best.1 < 2 {
             return None;
         }

@@ -34,6 +34,9 @@ pub(super) struct Written {
     pub(super) sha256: String,
 }
 
+/// Tensors by name, and the state.
+pub(super) type Contents<S> = (HashMap<String, Tensor>, S);
+
 /// The key of the state in the metadata.
 const STATE: &str = "sweep";
 
@@ -48,25 +51,15 @@ pub(super) fn save<S: Serialize>(
     let mut numbers = Vec::with_capacity(names.len());
     for name in names {
         let tensor = &tensors[name];
-        let flat = tensor
-            .to_dtype(DType::F32)?
-            .to_device(&Device::Cpu)?
-            .flatten_all()?
-            .to_vec1::<f32>()?;
+        let flat = tensor.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
         let bytes: Vec<u8> = flat.iter().flat_map(|x| x.to_le_bytes()).collect();
         numbers.push((name, tensor.dims().to_vec(), bytes));
     }
-    let written = |source| CheckpointError::Write {
-        path: path.to_owned(),
-        source,
-    };
+    let written = |source| CheckpointError::Write { path: path.to_owned(), source };
     let other = |error: &dyn std::fmt::Display| written(io::Error::other(error.to_string()));
     let mut views = Vec::with_capacity(numbers.len());
     for (name, dims, bytes) in &numbers {
-        views.push((
-            name,
-            TensorView::new(Dtype::F32, dims.clone(), bytes).map_err(|error| other(&error))?,
-        ));
+        views.push((name, TensorView::new(Dtype::F32, dims.clone(), bytes).map_err(|error| other(&error))?));
     }
     let state = serde_json::to_string(state).map_err(|error| other(&error))?;
     let metadata = Some(HashMap::from([(STATE.to_owned(), state)]));
@@ -94,10 +87,7 @@ fn describe(path: &Path) -> io::Result<Written> {
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
-            return Ok(Written {
-                bytes,
-                sha256: hex(&hasher.finalize()),
-            });
+            return Ok(Written { bytes, sha256: hex(&hasher.finalize()) });
         }
         hasher.update(&buffer[..read]);
         bytes += read as u64;
@@ -105,36 +95,25 @@ fn describe(path: &Path) -> io::Result<Written> {
 }
 
 /// Reads the tensors and the state of a file; none if there is no such file.
-pub(super) fn load<S: DeserializeOwned>(path: &Path) -> Result<Option<(HashMap<String, Tensor>, S)>, CheckpointError> {
-    let damaged = |why: &dyn std::fmt::Display| CheckpointError::Damaged {
-        path: path.to_owned(),
-        why: why.to_string(),
-    };
+pub(super) fn load<S: DeserializeOwned>(path: &Path) -> Result<Option<Contents<S>>, CheckpointError> {
+    let damaged =
+        |why: &dyn std::fmt::Display| CheckpointError::Damaged { path: path.to_owned(), why: why.to_string() };
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
-            return Err(CheckpointError::Read {
-                path: path.to_owned(),
-                source,
-            });
+            return Err(CheckpointError::Read { path: path.to_owned(), source });
         }
     };
     let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&error))?;
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
-    let state = metadata
-        .metadata()
-        .as_ref()
-        .and_then(|map| map.get(STATE))
-        .ok_or_else(|| damaged(&"no state in it"))?;
+    let state =
+        metadata.metadata().as_ref().and_then(|map| map.get(STATE)).ok_or_else(|| damaged(&"no state in it"))?;
     let state = serde_json::from_str(state).map_err(|error| damaged(&error))?;
     let mut tensors = HashMap::new();
     for (name, view) in file.iter() {
-        let numbers: Vec<f32> = view
-            .data()
-            .chunks_exact(4)
-            .map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]]))
-            .collect();
+        let numbers: Vec<f32> =
+            view.data().chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect();
         tensors.insert(name.to_owned(), Tensor::from_vec(numbers, view.shape(), &Device::Cpu)?);
     }
     Ok(Some((tensors, state)))
@@ -142,10 +121,7 @@ pub(super) fn load<S: DeserializeOwned>(path: &Path) -> Result<Option<(HashMap<S
 
 /// The weights of a checkpoint, by name.
 pub fn load_weights(path: &Path) -> Result<HashMap<String, Tensor>, CheckpointError> {
-    let missing = || CheckpointError::Read {
-        path: path.to_owned(),
-        source: io::ErrorKind::NotFound.into(),
-    };
+    let missing = || CheckpointError::Read { path: path.to_owned(), source: io::ErrorKind::NotFound.into() };
     let (tensors, _) = load::<serde_json::Value>(path)?.ok_or_else(missing)?;
     Ok(tensors)
 }

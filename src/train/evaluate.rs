@@ -29,23 +29,13 @@ pub(super) fn evaluate(material: &Material<'_>) -> Result<Evaluation> {
     let labels = |document: &u32| corpus.labels(*document as usize);
     let (report, probabilities) = if corpus.is_multi_label() {
         let probabilities: Vec<f64> = logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
-        let truth: Vec<Vec<u32>> = job
-            .validation
-            .iter()
-            .map(|document| labels(document).to_vec())
-            .collect();
+        let truth: Vec<Vec<u32>> = job.validation.iter().map(|document| labels(document).to_vec()).collect();
         let thresholds = vec![job.config.train.threshold; classes];
-        (
-            Truth::Multi(&truth).report(&probabilities, classes, &thresholds),
-            probabilities,
-        )
+        (Truth::Multi(&truth).report(&probabilities, classes, &thresholds), probabilities)
     } else {
         let probabilities: Vec<f64> = logits.chunks_exact(classes).flat_map(softmax).collect();
         let truth: Vec<u32> = job.validation.iter().map(|document| labels(document)[0]).collect();
-        (
-            Truth::Single(&truth).report(&probabilities, classes, &[]),
-            probabilities,
-        )
+        (Truth::Single(&truth).report(&probabilities, classes, &[]), probabilities)
     };
     Ok(Evaluation { report, probabilities })
 }
@@ -61,16 +51,10 @@ impl Evaluation {
             .iter()
             .zip(rows)
             .map(|(document, row)| {
-                let labels = corpus
-                    .labels(*document as usize)
-                    .iter()
-                    .map(|label| name(*label as usize));
+                let labels = corpus.labels(*document as usize).iter().map(|label| name(*label as usize));
                 let (label, predicted, confidence) = if corpus.is_multi_label() {
                     let given = (0..row.len()).filter(|class| row[*class] >= threshold).map(name);
-                    let least = row
-                        .iter()
-                        .map(|p| if *p >= threshold { *p } else { 1.0 - p })
-                        .fold(1.0, f64::min);
+                    let least = row.iter().map(|p| if *p >= threshold { *p } else { 1.0 - p }).fold(1.0, f64::min);
                     (list(labels), list(given), least)
                 } else {
                     let best = (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best });

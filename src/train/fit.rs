@@ -81,9 +81,10 @@ const LAST: &str = "last.safetensors";
 /// Trains a run to its end, from its last checkpoint if there is one. All weights of the best epoch are restored
 /// before the validation documents are predicted.
 pub fn fit(fit: Fit<'_>) -> Result<Done, FitError> {
-    let corpus = Corpus::open(Path::new(&fit.job.documents))?;
-    let mut material = Material::new(fit.job, &corpus, fit.device)?;
-    let mut run = Run::new(&mut material, fit.report)?;
+    let Fit { job, device, report } = fit;
+    let corpus = Corpus::open(Path::new(&job.documents))?;
+    let mut material = Material::new(job, &corpus, device)?;
+    let mut run = Run::new(&mut material, report)?;
     run.encode_still()?;
     while !run.state.finished {
         run.epoch()?;
@@ -117,20 +118,12 @@ impl<'a> Material<'a> {
         let train = &job.config.train;
         let classes = corpus.classes().len();
         let model = Classifier::new(&sizes, model, classes, train.freeze, given, train.seed, device)?;
-        Ok(Self {
-            job,
-            corpus,
-            model,
-            layers: sizes.num_hidden_layers,
-            still: HashMap::new(),
-        })
+        Ok(Self { job, corpus, model, layers: sizes.num_hidden_layers, still: HashMap::new() })
     }
 
     fn batch(&self, documents: &[u32]) -> Batch {
-        let tokens: Vec<(u32, Vec<u32>)> = documents
-            .iter()
-            .map(|document| (*document, self.corpus.tokens(*document as usize)))
-            .collect();
+        let tokens: Vec<(u32, Vec<u32>)> =
+            documents.iter().map(|document| (*document, self.corpus.tokens(*document as usize))).collect();
         let tokens = tokens.iter().map(|(document, tokens)| (*document, tokens.as_slice()));
         Batch::new(tokens, &self.job.config.model, self.corpus.special())
     }
@@ -163,23 +156,9 @@ impl<'r, 'a> Run<'r, 'a> {
     ) -> Result<Self, FitError> {
         let job = material.job;
         let optimiser = Optimiser::new(material.model.params(), &job.config.train, material.layers)?;
-        let state = State {
-            fingerprint: fingerprint(job),
-            epoch: 0,
-            step: 0,
-            best: None,
-            waited: 0,
-            finished: false,
-        };
+        let state = State { fingerprint: fingerprint(job), epoch: 0, step: 0, best: None, waited: 0, finished: false };
         let directory = PathBuf::from(&job.directory);
-        let mut run = Self {
-            material,
-            optimiser,
-            state,
-            evaluation: None,
-            directory,
-            report,
-        };
+        let mut run = Self { material, optimiser, state, evaluation: None, directory, report };
         run.resume();
         Ok(run)
     }
@@ -200,21 +179,13 @@ impl<'r, 'a> Run<'r, 'a> {
             }
         };
         let (tensors, state) = loaded;
-        if state.best.is_some()
-            && checkpoint::load::<State>(&self.directory.join(BEST))
-                .ok()
-                .flatten()
-                .is_none()
-        {
+        if state.best.is_some() && checkpoint::load::<State>(&self.directory.join(BEST)).ok().flatten().is_none() {
             tracing::warn!("the best checkpoint is missing or damaged: beginning anew");
             return;
         }
         let params = self.material.model.params();
         // moments first: weights that were set could not be taken back
-        let set = self
-            .optimiser
-            .set(params, &tensors, state.step)
-            .and_then(|()| params.set(&tensors));
+        let set = self.optimiser.set(params, &tensors, state.step).and_then(|()| params.set(&tensors));
         match set {
             Ok(()) => {
                 tracing::info!("resumed after epoch {} (step {})", state.epoch, state.step);
@@ -267,10 +238,7 @@ impl<'r, 'a> Run<'r, 'a> {
         }
         self.state.epoch += 1;
         let values = [("loss", losses / batches.len() as f64), ("gradient_norm_max", norms)];
-        self.measure(
-            Split::Train,
-            values.map(|(name, value)| (name.to_owned(), value)).into(),
-        )?;
+        self.measure(Split::Train, values.map(|(name, value)| (name.to_owned(), value)).into())?;
         let evaluation = evaluate(self.material)?;
         self.measure(Split::Validation, evaluation.report.values.clone())?;
         self.judge(evaluation)?;
@@ -284,27 +252,16 @@ impl<'r, 'a> Run<'r, 'a> {
         let whole = normaliser(config.train.loss, documents.len(), material.corpus.classes().len());
         let noise = noise(config.train.seed, self.state.step);
         let mut loss = 0.0;
-        for piece in batches::micro_batches(
-            documents,
-            material.corpus,
-            &config.model,
-            config.train.micro_batch_tokens,
-        ) {
+        for piece in batches::micro_batches(documents, material.corpus, &config.model, config.train.micro_batch_tokens)
+        {
             let logits = material.logits(&piece, &Pass::training(Some(noise)))?;
-            let labels: Vec<&[u32]> = piece
-                .iter()
-                .map(|document| material.corpus.labels(*document as usize))
-                .collect();
+            let labels: Vec<&[u32]> = piece.iter().map(|document| material.corpus.labels(*document as usize)).collect();
             let part = loss_sum(config.train.loss, &logits, &labels)?.affine(1.0 / whole, 0.0)?;
             loss += f64::from(part.to_scalar::<f32>()?);
             material.model.params().absorb(&part.backward()?)?;
         }
         if !loss.is_finite() {
-            return Err(FitError::Diverged {
-                loss,
-                step: self.state.step + 1,
-                epoch: self.state.epoch + 1,
-            });
+            return Err(FitError::Diverged { loss, step: self.state.step + 1, epoch: self.state.epoch + 1 });
         }
         let factor = schedule::factor(&config.train, self.state.step, total);
         let norm = self.optimiser.step(material.model.params(), &config.train, factor)?;
@@ -315,21 +272,13 @@ impl<'r, 'a> Run<'r, 'a> {
     /// Is it the best so far, and is it time to end?
     fn judge(&mut self, evaluation: Evaluation) -> Result<(), FitError> {
         let job = self.material.job;
-        let score = evaluation
-            .report
-            .values
-            .get(&job.objective)
-            .copied()
-            .unwrap_or(f64::NAN);
+        let score = evaluation.report.values.get(&job.objective).copied().unwrap_or(f64::NAN);
         let patience = job.config.train.early_stopping;
         let min_delta = patience.map_or(0.0, |stopping| stopping.min_delta);
         let gain = |best: Best| job.direction.gain(score) - job.direction.gain(best.score);
         let best = self.state.best;
         if !score.is_nan() && best.is_none_or(|best| gain(best) > 0.0) {
-            self.state.best = Some(Best {
-                score,
-                epoch: self.state.epoch,
-            });
+            self.state.best = Some(Best { score, epoch: self.state.epoch });
             self.evaluation = Some(evaluation);
             self.save(CheckpointKind::Best)?;
         }
@@ -365,23 +314,17 @@ impl<'r, 'a> Run<'r, 'a> {
         let job = self.material.job;
         let Some(best) = self.state.best else {
             let hint = "some class is missing from the validation documents; choose another search.objective";
-            return Err(FitError::NoScore {
-                objective: job.objective.clone(),
-                hint,
-            });
+            return Err(FitError::NoScore { objective: job.objective.clone(), hint });
         };
-        let evaluation = match self.evaluation.take() {
-            Some(evaluation) => evaluation,
-            None => {
-                let best = self.directory.join(BEST);
-                self.material.model.params().set(&checkpoint::load_weights(&best)?)?;
-                evaluate(self.material)?
-            }
+        let evaluation = if let Some(evaluation) = self.evaluation.take() {
+            evaluation
+        } else {
+            let best = self.directory.join(BEST);
+            self.material.model.params().set(&checkpoint::load_weights(&best)?)?;
+            evaluate(self.material)?
         };
         for chunk in evaluation.predictions(self.material).chunks(PREDICTIONS) {
-            self.say(Message::Predictions {
-                predictions: chunk.to_vec(),
-            })?;
+            self.say(Message::Predictions { predictions: chunk.to_vec() })?;
         }
         Ok(Done {
             score: best.score,
@@ -393,12 +336,7 @@ impl<'r, 'a> Run<'r, 'a> {
 
     fn measure(&mut self, split: Split, values: BTreeMap<String, f64>) -> Result<(), FitError> {
         let (epoch, step) = (self.state.epoch as u32, self.state.step);
-        self.say(Message::Metric(Measurement {
-            epoch,
-            step,
-            split,
-            values,
-        }))
+        self.say(Message::Metric(Measurement { epoch, step, split, values }))
     }
 
     fn say(&mut self, message: Message) -> Result<(), FitError> {
@@ -417,14 +355,7 @@ fn noise(seed: u64, step: u64) -> u64 {
 /// A hash of everything that the weights depend on.
 fn fingerprint(job: &Job) -> String {
     let mut hasher = Sha256::new();
-    let parts = (
-        &job.config,
-        &job.objective,
-        job.direction,
-        &job.train,
-        &job.validation,
-        &job.documents,
-    );
+    let parts = (&job.config, &job.objective, job.direction, &job.train, &job.validation, &job.documents);
     hasher.update(serde_json::to_vec(&parts).unwrap_or_default());
     hex(&hasher.finalize())
 }

@@ -40,16 +40,10 @@ impl Golden {
     fn read(name: &str) -> Self {
         let text = std::fs::read_to_string(root().join(name).join("config.json")).expect("a fixture");
         let reference: Value = serde_json::from_str(&text).expect("json");
-        let config = Spec::parse("golden", &sweep_file(&reference), &[])
-            .unwrap_or_else(|e| panic!("{name}: {e}"))
-            .config;
+        let config =
+            Spec::parse("golden", &sweep_file(&reference), &[]).unwrap_or_else(|e| panic!("{name}: {e}")).config;
         let inputs = tensors(name, "inputs");
-        Self {
-            name: name.to_owned(),
-            reference,
-            config,
-            inputs,
-        }
+        Self { name: name.to_owned(), reference, config, inputs }
     }
 
     fn model(&self) -> Classifier {
@@ -72,10 +66,7 @@ impl Golden {
 
     fn integers(&self, name: &str) -> Vec<i64> {
         let tensor = &self.inputs[name];
-        tensor
-            .to_dtype(candle_core::DType::I64)
-            .and_then(|t| t.flatten_all()?.to_vec1())
-            .expect("integers")
+        tensor.to_dtype(candle_core::DType::I64).and_then(|t| t.flatten_all()?.to_vec1()).expect("integers")
     }
 
     fn batch(&self) -> Batch {
@@ -88,12 +79,7 @@ impl Golden {
             rest = others;
         }
         let token = |key: &str| self.reference[key].as_u64().expect("a token") as u32;
-        let special = Special {
-            cls: token("cls"),
-            sep: token("sep"),
-            pad: 0,
-            unknown: 1,
-        };
+        let special = Special { cls: token("cls"), sep: token("sep"), pad: 0, unknown: 1 };
         Batch::new(documents, &self.config.model, special)
     }
 
@@ -111,20 +97,12 @@ impl Golden {
     fn backward(&self, model: &Classifier, fused: bool) -> (f64, Tensor) {
         let labels = self.labels();
         let labels: Vec<&[u32]> = labels.iter().map(Vec::as_slice).collect();
-        let pass = Pass {
-            fused,
-            ..Pass::training(None)
-        };
+        let pass = Pass { fused, ..Pass::training(None) };
         let logits = model.forward(&self.batch(), &pass).expect("logits");
         let loss = self.config.train.loss;
         let whole = normaliser(loss, labels.len(), logits.dim(1).expect("classes"));
-        let mean = loss_sum(loss, &logits, &labels)
-            .and_then(|x| x.affine(1.0 / whole, 0.0))
-            .expect("a loss");
-        model
-            .params()
-            .absorb(&mean.backward().expect("gradients"))
-            .expect("absorbed");
+        let mean = loss_sum(loss, &logits, &labels).and_then(|x| x.affine(1.0 / whole, 0.0)).expect("a loss");
+        model.params().absorb(&mean.backward().expect("gradients")).expect("absorbed");
         (f64::from(mean.to_scalar::<f32>().expect("a number")), logits.detach())
     }
 }
@@ -146,16 +124,8 @@ fn sweep_file(reference: &Value) -> String {
             cfg["agg_heads"], cfg["agg_ff"], cfg["agg_act"], cfg["agg_norm"],
         ),
     };
-    let positions = if text("seg_pos") == "sin" {
-        "sinusoidal".to_owned()
-    } else {
-        text("seg_pos")
-    };
-    let attention = if text("label_attn") == "lwan" {
-        "label-wise".to_owned()
-    } else {
-        text("label_attn")
-    };
+    let positions = if text("seg_pos") == "sin" { "sinusoidal".to_owned() } else { text("seg_pos") };
+    let attention = if text("label_attn") == "lwan" { "label-wise".to_owned() } else { text("label_attn") };
     let loss = match text("loss").as_str() {
         "ce" => format!("loss = \"cross-entropy\"\nlabel_smoothing = {}", cfg["label_smoothing"]),
         "focal" => format!("loss = \"focal\"\nfocal_gamma = {}", cfg["focal_gamma"]),
@@ -194,9 +164,7 @@ fn tensors(name: &str, file: &str) -> HashMap<String, Tensor> {
 }
 
 fn flat(x: &Tensor) -> Vec<f64> {
-    let x = x
-        .to_dtype(candle_core::DType::F64)
-        .and_then(|x| x.to_device(&Device::Cpu)?.flatten_all()?.to_vec1());
+    let x = x.to_dtype(candle_core::DType::F64).and_then(|x| x.to_device(&Device::Cpu)?.flatten_all()?.to_vec1());
     x.expect("numbers")
 }
 
@@ -215,35 +183,20 @@ fn check(name: &str, fused: bool) {
     let offsets: Vec<i64> = batch.documents.offsets.iter().map(|offset| *offset as i64).collect();
     assert_eq!(offsets, golden.integers("offsets"), "{name}: windows of the documents");
     let (ids, mask) = (golden.integers("ids"), golden.integers("mask"));
-    let theirs: Vec<u32> = ids
-        .iter()
-        .zip(mask)
-        .filter(|(_, mask)| *mask == 1)
-        .map(|(id, _)| *id as u32)
-        .collect();
+    let theirs: Vec<u32> = ids.iter().zip(mask).filter(|(_, mask)| *mask == 1).map(|(id, _)| *id as u32).collect();
     assert_eq!(&*batch.ids, theirs, "{name}: windows");
 
     let model = golden.model();
     let outputs = tensors(name, "outputs");
     let (loss, logits) = golden.backward(&model, fused);
-    let close = |what: &str, error: f64| {
-        assert!(
-            error < TOLERANCE,
-            "{name} (fused: {fused}): {what} is off by {error:.1e}"
-        )
-    };
+    let close =
+        |what: &str, error: f64| assert!(error < TOLERANCE, "{name} (fused: {fused}): {what} is off by {error:.1e}");
     close("logits", distance(&logits, &outputs["logits"]));
     let their_loss = flat(&outputs["loss"])[0];
     close("loss", ((loss - their_loss) / their_loss).abs());
     for (weight, gradient) in tensors(name, "grads") {
-        let param = model
-            .params()
-            .get(&weight)
-            .unwrap_or_else(|| panic!("{name}: no weights named {weight}"));
-        let ours = param
-            .take_gradient()
-            .expect("taken")
-            .unwrap_or_else(|| panic!("{name}: no gradient of {weight}"));
+        let param = model.params().get(&weight).unwrap_or_else(|| panic!("{name}: no weights named {weight}"));
+        let ours = param.take_gradient().expect("taken").unwrap_or_else(|| panic!("{name}: no gradient of {weight}"));
         close(&format!("the gradient of {weight}"), distance(&ours, &gradient));
     }
     steps(&golden, &model, fused);
@@ -259,23 +212,13 @@ fn steps(golden: &Golden, model: &Classifier, fused: bool) {
     let mut optimiser = Optimiser::new(model.params(), train, layers).expect("an optimiser");
     for (step, theirs) in (0..total).zip(losses) {
         let (loss, _) = golden.backward(model, fused);
-        let norm = optimiser
-            .step(model.params(), train, schedule::factor(train, step, total))
-            .expect("a step");
+        let norm = optimiser.step(model.params(), train, schedule::factor(train, step, total)).expect("a step");
         let error = ((loss - theirs["loss"]) / theirs["loss"]).abs();
-        assert!(
-            error < TOLERANCE,
-            "{}: the loss of step {step} is off by {error:.1e}",
-            golden.name
-        );
+        assert!(error < TOLERANCE, "{}: the loss of step {step} is off by {error:.1e}", golden.name);
         // the reference measures no norm where it does not clip
         if train.clip_norm > 0.0 {
             let error = ((norm - theirs["grad_norm"]) / theirs["grad_norm"]).abs();
-            assert!(
-                error < TOLERANCE,
-                "{}: the norm of step {step} is off by {error:.1e}",
-                golden.name
-            );
+            assert!(error < TOLERANCE, "{}: the norm of step {step} is off by {error:.1e}", golden.name);
         }
     }
     for (weight, theirs) in tensors(&golden.name, "steps") {
@@ -285,11 +228,7 @@ fn steps(golden: &Golden, model: &Classifier, fused: bool) {
         }
         let ours = model.params().get(&weight).expect("a weight");
         let error = distance(ours.value(), &theirs);
-        assert!(
-            error < TOLERANCE,
-            "{} (fused: {fused}): {weight} after the steps is off by {error:.1e}",
-            golden.name
-        );
+        assert!(error < TOLERANCE, "{} (fused: {fused}): {weight} after the steps is off by {error:.1e}", golden.name);
     }
 }
 

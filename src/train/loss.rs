@@ -58,19 +58,13 @@ mod tests {
         let x = Var::new(logits, &Device::Cpu).expect("logits");
         let sum = loss_sum(loss, &x.unsqueeze(0).expect("a row"), &[labels]).expect("a loss");
         let gradients = sum.backward().expect("gradients");
-        (
-            sum.to_scalar().expect("a number"),
-            gradients.get(&x).expect("a gradient").to_vec1().expect("numbers"),
-        )
+        (sum.to_scalar().expect("a number"), gradients.get(&x).expect("a gradient").to_vec1().expect("numbers"))
     }
 
     #[test]
     fn stable_where_others_overflow() {
         let (loss, gradient) = at(Loss::Bce, &[100.0, -100.0], &[0]);
-        assert!(
-            loss.abs() < 1e-30 && gradient.iter().all(|x| x.abs() < 1e-30),
-            "{loss} {gradient:?}"
-        );
+        assert!(loss.abs() < 1e-30 && gradient.iter().all(|x| x.abs() < 1e-30), "{loss} {gradient:?}");
         assert_eq!(at(Loss::Bce, &[100.0, -100.0], &[1]), (200.0, vec![1.0, -1.0]));
         assert_eq!(at(Loss::Bce, &[0.0], &[0]).1, [-0.5]);
         let (loss, gradient) = at(Loss::CrossEntropy { label_smoothing: 0.0 }, &[200.0, 0.0], &[1]);

@@ -33,11 +33,8 @@ impl Optimiser {
             };
             Ok((param.name().to_owned(), state))
         };
-        let states = params
-            .iter()
-            .filter(|param| param.is_trained())
-            .map(|param| state(param))
-            .collect::<Result<_>>()?;
+        let states =
+            params.iter().filter(|param| param.is_trained()).map(|param| state(param)).collect::<Result<_>>()?;
         Ok(Self { states, step: 0 })
     }
 
@@ -53,16 +50,10 @@ impl Optimiser {
             }
         }
         let norm = square.sqrt();
-        let clipped = if train.clip_norm > 0.0 {
-            (train.clip_norm / (norm + 1e-6)).min(1.0)
-        } else {
-            1.0
-        };
+        let clipped = if train.clip_norm > 0.0 { (train.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
         self.step += 1;
         for (param, gradient) in gradients {
-            let Some(state) = self.states.get_mut(param.name()) else {
-                bail!("{} was not trained", param.name())
-            };
+            let Some(state) = self.states.get_mut(param.name()) else { bail!("{} was not trained", param.name()) };
             let how = AdamStep {
                 learning_rate: state.learning_rate * factor,
                 weight_decay: state.weight_decay,
@@ -81,9 +72,7 @@ impl Optimiser {
     pub(super) fn tensors(&self, params: &Params) -> Result<HashMap<String, Tensor>> {
         let mut tensors = HashMap::new();
         for (name, state) in &self.states {
-            let Some(param) = params.get(name) else {
-                bail!("no weights named {name}")
-            };
+            let Some(param) = params.get(name) else { bail!("no weights named {name}") };
             let [first, second] = state.moments.tensors(param.value())?;
             tensors.insert(format!("{FIRST}{name}"), first);
             tensors.insert(format!("{SECOND}{name}"), second);

@@ -29,9 +29,7 @@ mod tests {
     fn factors(keys: &str) -> Vec<f64> {
         let text = format!("data.path = \"a.csv\"\n{keys}");
         let train = Spec::parse("x", &text, &[]).expect("a good file").config.train;
-        (0..8)
-            .map(|step| (factor(&train, step, 8) * 1000.0).round() / 1000.0)
-            .collect()
+        (0..8).map(|step| (factor(&train, step, 8) * 1000.0).round() / 1000.0).collect()
     }
 
     #[test]

@@ -32,16 +32,10 @@ impl Moments {
     pub fn zeros(value: &Tensor) -> Result<Self> {
         if matches!(value.device(), Device::Cpu) {
             let zeros = vec![0.0; value.elem_count()];
-            return Ok(Self::Host {
-                first: zeros.clone(),
-                second: zeros,
-            });
+            return Ok(Self::Host { first: zeros.clone(), second: zeros });
         }
         let zeros = value.zeros_like()?;
-        Ok(Self::Device {
-            first: zeros.clone(),
-            second: zeros,
-        })
+        Ok(Self::Device { first: zeros.clone(), second: zeros })
     }
 
     /// As tensors like `value`, for a checkpoint.
@@ -62,16 +56,10 @@ impl Moments {
         }
         if matches!(value.device(), Device::Cpu) {
             let flat = |x: &Tensor| x.flatten_all()?.to_vec1::<f32>();
-            return Ok(Self::Host {
-                first: flat(first)?,
-                second: flat(second)?,
-            });
+            return Ok(Self::Host { first: flat(first)?, second: flat(second)? });
         }
         let on = |x: &Tensor| x.to_device(value.device());
-        Ok(Self::Device {
-            first: on(first)?,
-            second: on(second)?,
-        })
+        Ok(Self::Device { first: on(first)?, second: on(second)? })
     }
 }
 
@@ -79,20 +67,14 @@ impl Moments {
 pub fn adamw(value: &Var, gradient: &Tensor, moments: &mut Moments, how: &AdamStep) -> Result<()> {
     match moments {
         Moments::Host { first, second } => with_slices([&gradient.contiguous()?], |[gradient]| {
-            value.inplace_op1(&Host {
-                moments: RefCell::new((first, second)),
-                gradient,
-                how,
-            })
+            value.inplace_op1(&Host { moments: RefCell::new((first, second)), gradient, how })
         }),
         Moments::Device { first, second } => {
             let gradient = gradient.affine(how.scale, 0.0)?;
             *first = (first.affine(how.beta1, 0.0)? + gradient.affine(1.0 - how.beta1, 0.0)?)?;
             *second = (second.affine(how.beta2, 0.0)? + gradient.sqr()?.affine(1.0 - how.beta2, 0.0)?)?;
             let spread = (second.affine(how.correction(how.beta2), 0.0)?.sqrt()? + how.epsilon)?;
-            let change = first
-                .affine(how.correction(how.beta1) * how.learning_rate, 0.0)?
-                .div(&spread)?;
+            let change = first.affine(how.correction(how.beta1) * how.learning_rate, 0.0)?.div(&spread)?;
             value.set(&(value.affine(1.0 - how.learning_rate * how.weight_decay, 0.0)? - change)?)
         }
     }
@@ -160,11 +142,6 @@ pub fn squared_norm(gradient: &Tensor) -> Result<f64> {
     with_slices([&gradient.contiguous()?], |[gradient]| {
         let chunk = |chunk: &[f32]| chunk.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
         // collected in order: a sum in the order of the threads would change from run to run
-        Ok(gradient
-            .par_chunks(CHUNK)
-            .map(chunk)
-            .collect::<Vec<f64>>()
-            .into_iter()
-            .sum())
+        Ok(gradient.par_chunks(CHUNK).map(chunk).collect::<Vec<f64>>().into_iter().sum())
     })
 }

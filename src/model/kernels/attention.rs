@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::dropout::{Mask, device_mask};
 use super::gemm::{Matrix, Target, product};
-use super::math::{exp, sum, sum2, vectorised};
+use super::math::{exp, largest, sum, sum2, vectorised};
 use super::slices::{slice, with_slices};
 use super::softmax::softmax;
 use super::{Pass, Sequences};
@@ -35,11 +35,7 @@ pub(in crate::model) fn attention(
     }
     let noise = pass.noise.filter(|_| how.dropout > 0.0);
     let masks = noise.map(|noise| how.masks(noise));
-    let op = Fused {
-        sequences: how.sequences.clone(),
-        heads: how.heads,
-        masks,
-    };
+    let op = Fused { sequences: how.sequences.clone(), heads: how.heads, masks };
     q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
 }
 
@@ -66,15 +62,9 @@ fn plain(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attention<'_>, pass: &Pass) -
     let (sequences, heads) = (how.sequences, how.heads);
     let (count, longest, width) = (sequences.count(), sequences.longest(), q.dim(1)?);
     let grid = Grid::new(sequences, q.device())?;
-    let split = |x: &Tensor| {
-        grid.pad(x)?
-            .reshape((count, longest, heads, width / heads))?
-            .transpose(1, 2)?
-            .contiguous()
-    };
-    let scores = split(q)?
-        .matmul(&split(k)?.t()?)?
-        .affine(((width / heads) as f64).sqrt().recip(), 0.0)?;
+    let split =
+        |x: &Tensor| grid.pad(x)?.reshape((count, longest, heads, width / heads))?.transpose(1, 2)?.contiguous();
+    let scores = split(q)?.matmul(&split(k)?.t()?)?.affine(((width / heads) as f64).sqrt().recip(), 0.0)?;
     let scores = scores.broadcast_add(&grid.additive_mask(q.dtype())?.reshape((count, 1, 1, longest))?)?;
     let mut weights = softmax(&scores)?;
     if let Some(noise) = pass.noise.filter(|_| how.dropout > 0.0) {
@@ -82,9 +72,7 @@ fn plain(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attention<'_>, pass: &Pass) -
             Device::Cpu => {
                 let masks = how.masks(noise);
                 let cell = |mask: &Mask| {
-                    (0..longest * longest)
-                        .map(|e| mask.factor(element(e / longest, e % longest)))
-                        .collect::<Vec<_>>()
+                    (0..longest * longest).map(|e| mask.factor(element(e / longest, e % longest))).collect::<Vec<_>>()
                 };
                 let cells: Vec<f32> = masks.iter().flat_map(cell).collect();
                 Tensor::from_vec(cells, weights.dims(), q.device())?
@@ -137,9 +125,7 @@ impl Grid {
 
     /// [rows, width] to [count, longest, width].
     pub(in crate::model) fn pad(&self, x: &Tensor) -> Result<Tensor> {
-        x.contiguous()?
-            .index_select(&self.rows, 0)?
-            .reshape((self.count, self.longest, x.dim(1)?))
+        x.contiguous()?.index_select(&self.rows, 0)?.reshape((self.count, self.longest, x.dim(1)?))
     }
 
     /// [count x longest, width] to [rows, width].
@@ -189,18 +175,9 @@ impl Fused {
     /// Attention weights of one head, [length, length].
     fn weights(&self, q: &[f32], k: &[f32], head: usize, width: usize, weights: &mut [f32]) {
         let (size, length) = (width / self.heads, q.len() / width);
-        let target = Target {
-            numbers: weights,
-            row_stride: length,
-            add: false,
-        };
+        let target = Target { numbers: weights, row_stride: length, add: false };
         let k = Matrix::new(&k[head * size..], length, size, width);
-        product(
-            target,
-            Matrix::new(&q[head * size..], length, size, width),
-            k.transposed(),
-            false,
-        );
+        product(target, Matrix::new(&q[head * size..], length, size, width), k.transposed(), false);
         let scale = 1.0 / (size as f32).sqrt();
         vectorised(
             #[inline(always)]
@@ -228,35 +205,23 @@ impl CustomOp3 for Fused {
         let size = width / self.heads;
         let mut y = vec![0f32; q.len()];
         let cut = |x| self.sequences.cut(x, width);
-        let pieces = self
-            .sequences
-            .cut_mut(&mut y, width)
-            .into_par_iter()
-            .zip(cut(q))
-            .zip(cut(k))
-            .zip(cut(v));
-        pieces
-            .enumerate()
-            .for_each_init(Scratch::default, |scratch, (sequence, (((y, q), k), v))| {
-                let length = q.len() / width;
-                scratch.fit(length);
-                for head in 0..self.heads {
-                    self.weights(q, k, head, width, &mut scratch.weights);
-                    if let Some(mask) = self.mask(sequence, head) {
-                        vectorised(
-                            #[inline(always)]
-                            || drop_weights(&mut scratch.weights, length, mask),
-                        );
-                    }
-                    let target = Target {
-                        numbers: &mut y[head * size..],
-                        row_stride: width,
-                        add: false,
-                    };
-                    let v = Matrix::new(&v[head * size..], length, size, width);
-                    product(target, Matrix::new(&scratch.weights, length, length, length), v, false);
+        let pieces = self.sequences.cut_mut(&mut y, width).into_par_iter().zip(cut(q)).zip(cut(k)).zip(cut(v));
+        pieces.enumerate().for_each_init(Scratch::default, |scratch, (sequence, (((y, q), k), v))| {
+            let length = q.len() / width;
+            scratch.fit(length);
+            for head in 0..self.heads {
+                self.weights(q, k, head, width, &mut scratch.weights);
+                if let Some(mask) = self.mask(sequence, head) {
+                    vectorised(
+                        #[inline(always)]
+                        || drop_weights(&mut scratch.weights, length, mask),
+                    );
                 }
-            });
+                let target = Target { numbers: &mut y[head * size..], row_stride: width, add: false };
+                let v = Matrix::new(&v[head * size..], length, size, width);
+                product(target, Matrix::new(&scratch.weights, length, length, length), v, false);
+            }
+        });
         Ok((CpuStorage::F32(y), q_layout.shape().clone()))
     }
 
@@ -275,9 +240,7 @@ impl CustomOp3 for Fused {
             let [dq, dk, dv] = &mut d;
             let cut = |x| self.sequences.cut(x, width);
             let outputs = self.sequences.cut_mut(dq, width).into_par_iter();
-            let outputs = outputs
-                .zip(self.sequences.cut_mut(dk, width))
-                .zip(self.sequences.cut_mut(dv, width));
+            let outputs = outputs.zip(self.sequences.cut_mut(dk, width)).zip(self.sequences.cut_mut(dv, width));
             let inputs = cut(q).into_par_iter().zip(cut(k)).zip(cut(v)).zip(cut(gradient));
             outputs.zip(inputs).enumerate().for_each_init(
                 Scratch::default,
@@ -300,11 +263,7 @@ impl CustomOp3 for Fused {
             Ok(d)
         })?;
         let tensor = |d: Vec<f32>, of: &Tensor| -> Result<Option<Tensor>> {
-            if of.track_op() {
-                Ok(Some(Tensor::from_vec(d, of.dims(), of.device())?))
-            } else {
-                Ok(None)
-            }
+            if of.track_op() { Ok(Some(Tensor::from_vec(d, of.dims(), of.device())?)) } else { Ok(None) }
         };
         Ok((tensor(dq, q)?, tensor(dk, k)?, tensor(dv, v)?))
     }
@@ -334,23 +293,10 @@ impl Fused {
             );
         }
         // dv = dropped^T g
-        let target = Target {
-            numbers: &mut dv[start..],
-            row_stride: width,
-            add: false,
-        };
-        product(
-            target,
-            side(&scratch.dropped).transposed(),
-            part(&gradient[start..]),
-            false,
-        );
+        let target = Target { numbers: &mut dv[start..], row_stride: width, add: false };
+        product(target, side(&scratch.dropped).transposed(), part(&gradient[start..]), false);
         // the slopes of the dropped weights: g v^T
-        let target = Target {
-            numbers: &mut scratch.slopes,
-            row_stride: length,
-            add: false,
-        };
+        let target = Target { numbers: &mut scratch.slopes, row_stride: length, add: false };
         product(target, part(&gradient[start..]), part(&v[start..]).transposed(), false);
         let scale = 1.0 / (size as f32).sqrt();
         vectorised(
@@ -359,24 +305,13 @@ impl Fused {
                 if let Some(mask) = mask {
                     drop_weights(&mut scratch.slopes, length, mask);
                 }
-                let rows = scratch
-                    .slopes
-                    .chunks_exact_mut(length)
-                    .zip(scratch.weights.chunks_exact(length));
+                let rows = scratch.slopes.chunks_exact_mut(length).zip(scratch.weights.chunks_exact(length));
                 rows.for_each(|(slopes, weights)| softmax_row_backward(slopes, weights, scale));
             },
         );
-        let target = Target {
-            numbers: &mut dq[start..],
-            row_stride: width,
-            add: false,
-        };
+        let target = Target { numbers: &mut dq[start..], row_stride: width, add: false };
         product(target, side(&scratch.slopes), part(&k[start..]), false);
-        let target = Target {
-            numbers: &mut dk[start..],
-            row_stride: width,
-            add: false,
-        };
+        let target = Target { numbers: &mut dk[start..], row_stride: width, add: false };
         product(target, side(&scratch.slopes).transposed(), part(&q[start..]), false);
     }
 }
@@ -392,9 +327,7 @@ fn drop_weights(weights: &mut [f32], length: usize, mask: Mask) {
 
 #[inline(always)]
 fn softmax_row(row: &mut [f32], scale: f32) {
-    let most = row
-        .iter()
-        .fold(f32::NEG_INFINITY, |most, x| if *x > most { *x } else { most });
+    let most = largest(row);
     for x in row.iter_mut() {
         *x = exp((*x - most) * scale);
     }

@@ -25,12 +25,7 @@ impl Mask {
     pub(super) fn new(noise: u64, site: u32, key: u64, p: f64) -> Self {
         let mixed = mix(mix(noise ^ mix(u64::from(site))) ^ key);
         let threshold = (p * 4_294_967_296.0) as u32;
-        Self {
-            low: mixed as u32,
-            high: (mixed >> 32) as u32,
-            threshold,
-            scale: (1.0 / (1.0 - p)) as f32,
-        }
+        Self { low: mixed as u32, high: (mixed >> 32) as u32, threshold, scale: (1.0 / (1.0 - p)) as f32 }
     }
 
     /// 0 or 1 / (1 - p). A hash with good avalanche whose operations vectorise (Wellons, "lowbias32"), keyed twice.
@@ -61,17 +56,13 @@ pub(in crate::model) fn dropout(x: &Tensor, sequences: &Sequences, p: f64, site:
         return Ok(x.clone());
     };
     if pass.is_fused(x) {
-        return x.contiguous()?.apply_op1(Dropout {
-            masks: masks(noise, site, sequences, p),
-            sequences: sequences.clone(),
-        });
+        return x
+            .contiguous()?
+            .apply_op1(Dropout { masks: masks(noise, site, sequences, p), sequences: sequences.clone() });
     }
     match x.device() {
         Device::Cpu => {
-            let op = Dropout {
-                masks: masks(noise, site, sequences, p),
-                sequences: sequences.clone(),
-            };
+            let op = Dropout { masks: masks(noise, site, sequences, p), sequences: sequences.clone() };
             let ones = vec![1f32; x.elem_count()];
             x.mul(&Tensor::from_vec(op.apply(&ones), x.dims(), x.device())?.to_dtype(x.dtype())?)
         }
@@ -83,18 +74,11 @@ pub(in crate::model) fn dropout(x: &Tensor, sequences: &Sequences, p: f64, site:
 pub(super) fn device_mask(shape: &Shape, noise: u64, site: u32, p: f64, device: &Device) -> Result<Tensor> {
     device.set_seed(mix(noise ^ mix(u64::from(site))))?;
     let draws = Tensor::rand(0f32, 1f32, shape, device)?;
-    draws
-        .ge(p)?
-        .to_dtype(candle_core::DType::F32)?
-        .affine(1.0 / (1.0 - p), 0.0)
+    draws.ge(p)?.to_dtype(candle_core::DType::F32)?.affine(1.0 / (1.0 - p), 0.0)
 }
 
 fn masks(noise: u64, site: u32, sequences: &Sequences, p: f64) -> Arc<[Mask]> {
-    sequences
-        .keys
-        .iter()
-        .map(|key| Mask::new(noise, site, *key, p))
-        .collect()
+    sequences.keys.iter().map(|key| Mask::new(noise, site, *key, p)).collect()
 }
 
 struct Dropout {

@@ -17,9 +17,7 @@ pub(in crate::model) struct Lookup {
 
 /// The sum over the tables of the rows looked up, [ids, width]. Either all tables are trained or none.
 pub(in crate::model) fn embedding(lookups: &[Lookup], pass: &Pass) -> Result<Tensor> {
-    let Some(first) = lookups.first() else {
-        candle_core::bail!("an embedding without tables")
-    };
+    let Some(first) = lookups.first() else { candle_core::bail!("an embedding without tables") };
     if pass.is_fused(first.table.value()) {
         return first.table.anchor(pass).apply_op1(Embedding(lookups.to_vec()));
     }

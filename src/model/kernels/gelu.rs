@@ -9,11 +9,7 @@ use super::slices::{slice, with_slices};
 
 /// Elementwise; the backward pass computes from the input again.
 pub(in crate::model) fn gelu(x: &Tensor, pass: &Pass) -> Result<Tensor> {
-    if pass.is_fused(x) {
-        x.contiguous()?.apply_op1(Gelu)
-    } else {
-        x.gelu_erf()
-    }
+    if pass.is_fused(x) { x.contiguous()?.apply_op1(Gelu) } else { x.gelu_erf() }
 }
 
 struct Gelu;
@@ -45,10 +41,7 @@ impl CustomOp1 for Gelu {
         let gradient = gradient.contiguous()?;
         let dx = with_slices([x, &gradient], |[x, gradient]| {
             let mut dx = vec![0f32; x.len()];
-            let chunks = dx
-                .par_chunks_mut(CHUNK)
-                .zip(x.par_chunks(CHUNK))
-                .zip(gradient.par_chunks(CHUNK));
+            let chunks = dx.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).zip(gradient.par_chunks(CHUNK));
             chunks.for_each(|((dx, x), gradient)| {
                 vectorised(
                     #[inline(always)]

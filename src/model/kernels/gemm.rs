@@ -19,13 +19,7 @@ impl<'a> Matrix<'a> {
             rows == 0 || columns == 0 || (rows - 1) * row_stride + columns <= numbers.len(),
             "a matrix beyond its numbers"
         );
-        Self {
-            numbers,
-            rows,
-            columns,
-            row_stride,
-            column_stride: 1,
-        }
+        Self { numbers, rows, columns, row_stride, column_stride: 1 }
     }
 
     pub(super) fn transposed(self) -> Self {
@@ -48,6 +42,7 @@ pub(super) struct Target<'a> {
 }
 
 /// target = a b, or target += a b; on all threads of the pool if `parallel`.
+#[expect(clippy::needless_pass_by_value, reason = "a target is written once")]
 pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, parallel: bool) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "the inner sizes of a product");
@@ -59,11 +54,7 @@ pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, parallel
         "a product beyond its target"
     );
     let threads = rayon::current_num_threads();
-    let parallelism = if parallel && threads > 1 {
-        Parallelism::Rayon(threads)
-    } else {
-        Parallelism::None
-    };
+    let parallelism = if parallel && threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
     // SAFETY: both operands and the target hold all rows and columns that the strides reach: checked above and in
     // `Matrix::new` (transposing keeps the numbers that are reached). The target is borrowed exclusively.
     #[allow(unsafe_code, reason = "the product takes pointers and strides")]

@@ -19,10 +19,7 @@ pub(in crate::model) fn linear(
     pass: &Pass,
 ) -> Result<Tensor> {
     if pass.is_fused(x) {
-        let op = Linear {
-            weight: weight.clone(),
-            bias: bias.cloned(),
-        };
+        let op = Linear { weight: weight.clone(), bias: bias.cloned() };
         return x.contiguous()?.apply_op2(&weight.anchor(pass), op);
     }
     let y = x.matmul(&weight.tensor(pass).t()?)?;
@@ -49,23 +46,13 @@ impl CustomOp2 for Linear {
         let mut y = vec![0f32; m * n];
         if let Some(bias) = &self.bias {
             with_slices([bias.value()], |[bias]| {
-                y.par_chunks_mut(64 * n)
-                    .for_each(|rows| rows.chunks_mut(n).for_each(|row| row.copy_from_slice(bias)));
+                y.par_chunks_mut(64 * n).for_each(|rows| rows.chunks_mut(n).for_each(|row| row.copy_from_slice(bias)));
                 Ok(())
             })?;
         }
         with_slices([self.weight.value()], |[weight]| {
-            let target = Target {
-                numbers: &mut y,
-                row_stride: n,
-                add: self.bias.is_some(),
-            };
-            product(
-                target,
-                Matrix::new(x, m, k, k),
-                Matrix::new(weight, n, k, k).transposed(),
-                true,
-            );
+            let target = Target { numbers: &mut y, row_stride: n, add: self.bias.is_some() };
+            product(target, Matrix::new(x, m, k, k), Matrix::new(weight, n, k, k).transposed(), true);
             Ok(())
         })?;
         Ok((CpuStorage::F32(y), Shape::from((m, n))))
@@ -77,17 +64,8 @@ impl CustomOp2 for Linear {
         let m = x.elem_count() / k;
         with_slices([x, &gradient], |[x, gradient]| {
             self.weight.add_gradient(|sum| {
-                let target = Target {
-                    numbers: sum,
-                    row_stride: k,
-                    add: true,
-                };
-                product(
-                    target,
-                    Matrix::new(gradient, m, n, n).transposed(),
-                    Matrix::new(x, m, k, k),
-                    true,
-                );
+                let target = Target { numbers: sum, row_stride: k, add: true };
+                product(target, Matrix::new(gradient, m, n, n).transposed(), Matrix::new(x, m, k, k), true);
             });
             if let Some(bias) = &self.bias {
                 bias.add_gradient(|sum| add_columns(sum, gradient));
@@ -100,17 +78,8 @@ impl CustomOp2 for Linear {
         }
         let dx = with_slices([&gradient, self.weight.value()], |[gradient, weight]| {
             let mut dx = vec![0f32; m * k];
-            let target = Target {
-                numbers: &mut dx,
-                row_stride: k,
-                add: false,
-            };
-            product(
-                target,
-                Matrix::new(gradient, m, n, n),
-                Matrix::new(weight, n, k, k),
-                true,
-            );
+            let target = Target { numbers: &mut dx, row_stride: k, add: false };
+            product(target, Matrix::new(gradient, m, n, n), Matrix::new(weight, n, k, k), true);
             Ok(dx)
         })?;
         Ok((Some(Tensor::from_vec(dx, x.dims(), x.device())?), None))

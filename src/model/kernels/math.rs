@@ -78,17 +78,27 @@ pub(super) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     sums.iter().sum::<f32>() + rest.iter().map(|x| f(*x)).sum::<f32>()
 }
 
-/// The same for f(x, y).
+/// The largest number, in 16 running ones.
+#[inline(always)]
+pub(super) fn largest(x: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut most = [f32::NEG_INFINITY; 16];
+    let chunks = x.chunks_exact(16);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for lane in 0..16 {
+            most[lane] = larger(most[lane], chunk[lane]);
+        }
+    }
+    most.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
+}
+
+/// Sums f(x, y) in 16 running sums.
 #[inline(always)]
 pub(super) fn sum2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut sums = [0f32; 16];
     let (xs, ys) = (x.chunks_exact(16), y.chunks_exact(16));
-    let rest = xs
-        .remainder()
-        .iter()
-        .zip(ys.remainder())
-        .map(|(x, y)| f(*x, *y))
-        .sum::<f32>();
+    let rest = xs.remainder().iter().zip(ys.remainder()).map(|(x, y)| f(*x, *y)).sum::<f32>();
     for (x, y) in xs.zip(ys) {
         for lane in 0..16 {
             sums[lane] += f(x[lane], y[lane]);

@@ -98,20 +98,12 @@ pub struct Pass {
 impl Pass {
     /// Scores only.
     pub fn inference() -> Self {
-        Self {
-            gradients: false,
-            noise: None,
-            fused: true,
-        }
+        Self { gradients: false, noise: None, fused: true }
     }
 
     /// With gradients, and dropout masks drawn from `noise`.
     pub fn training(noise: Option<u64>) -> Self {
-        Self {
-            gradients: true,
-            noise,
-            fused: true,
-        }
+        Self { gradients: true, noise, fused: true }
     }
 
     fn is_fused(&self, x: &Tensor) -> bool {

@@ -31,14 +31,8 @@ pub(in crate::model) fn norm(
     if !pass.is_fused(x) {
         return layer_norm_slow(x, &weight.tensor(pass), &bias.tensor(pass), eps as f32);
     }
-    let op = Norm {
-        weight: weight.clone(),
-        bias: bias.clone(),
-        eps: eps as f32,
-        dropped: None,
-    };
-    x.contiguous()?
-        .apply_op3(&weight.anchor(pass), &weight.anchor(pass), op)
+    let op = Norm { weight: weight.clone(), bias: bias.clone(), eps: eps as f32, dropped: None };
+    x.contiguous()?.apply_op3(&weight.anchor(pass), &weight.anchor(pass), op)
 }
 
 /// LayerNorm(residual + dropout(x)), both [rows, width].
@@ -60,18 +54,9 @@ pub(in crate::model) fn add_norm(
         how.sequences.keys.iter().map(mask).collect::<Vec<_>>()
     };
     let masks = pass.noise.filter(|_| how.dropout > 0.0).map(mask);
-    let dropped = Some(Dropped {
-        masks,
-        sequences: how.sequences.clone(),
-    });
-    let op = Norm {
-        weight: weight.clone(),
-        bias: bias.clone(),
-        eps: eps as f32,
-        dropped,
-    };
-    x.contiguous()?
-        .apply_op3(&residual.contiguous()?, &weight.anchor(pass), op)
+    let dropped = Some(Dropped { masks, sequences: how.sequences.clone() });
+    let op = Norm { weight: weight.clone(), bias: bias.clone(), eps: eps as f32, dropped };
+    x.contiguous()?.apply_op3(&residual.contiguous()?, &weight.anchor(pass), op)
 }
 
 /// On (x, residual, anchor), or on (x, anchor, anchor) without a residual.
@@ -94,11 +79,7 @@ impl Norm {
         let dropped = self.dropped.as_ref()?;
         let mut total = residual.to_vec();
         let width = x.len() / dropped.sequences.rows().max(1);
-        let pieces = dropped
-            .sequences
-            .cut_mut(&mut total, width)
-            .into_par_iter()
-            .zip(dropped.sequences.cut(x, width));
+        let pieces = dropped.sequences.cut_mut(&mut total, width).into_par_iter().zip(dropped.sequences.cut(x, width));
         pieces.enumerate().for_each(|(sequence, (total, x))| {
             let mask = dropped.masks.as_ref().map(|masks| masks[sequence]);
             vectorised(
@@ -126,11 +107,7 @@ impl Norm {
         let masks = dropped.masks.as_ref()?;
         let mut dx = vec![0f32; ds.len()];
         let width = ds.len() / dropped.sequences.rows().max(1);
-        let pieces = dropped
-            .sequences
-            .cut_mut(&mut dx, width)
-            .into_par_iter()
-            .zip(dropped.sequences.cut(ds, width));
+        let pieces = dropped.sequences.cut_mut(&mut dx, width).into_par_iter().zip(dropped.sequences.cut(ds, width));
         pieces.zip(masks).for_each(|((dx, ds), mask)| {
             vectorised(
                 #[inline(always)]
@@ -165,14 +142,12 @@ impl CustomOp3 for Norm {
         let y = with_slices([self.weight.value(), self.bias.value()], |[weight, bias]| {
             let width = weight.len();
             let mut y = vec![0f32; total.len()];
-            y.par_chunks_mut(BLOCK * width)
-                .zip(total.par_chunks(BLOCK * width))
-                .for_each(|(y, x)| {
-                    vectorised(
-                        #[inline(always)]
-                        || forward_rows(y, x, weight, bias, self.eps),
-                    );
-                });
+            y.par_chunks_mut(BLOCK * width).zip(total.par_chunks(BLOCK * width)).for_each(|(y, x)| {
+                vectorised(
+                    #[inline(always)]
+                    || forward_rows(y, x, weight, bias, self.eps),
+                );
+            });
             Ok(y)
         })?;
         Ok((CpuStorage::F32(y), x_layout.shape().clone()))
@@ -187,16 +162,14 @@ impl CustomOp3 for Norm {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let (ds, dx) = with_slices(
-            [x, residual, &gradient, self.weight.value()],
-            |[x, residual, gradient, weight]| {
+        let (ds, dx) =
+            with_slices([x, residual, &gradient, self.weight.value()], |[x, residual, gradient, weight]| {
                 let total = self.sum(x, residual);
                 let total = total.as_deref().unwrap_or(x);
                 let ds = self.backward(total, gradient, weight);
                 let dx = self.drop_gradient(&ds);
                 Ok((ds, dx))
-            },
-        )?;
+            })?;
         let ds = Tensor::from_vec(ds, x.dims(), x.device())?;
         let dx = match dx {
             Some(dx) => Tensor::from_vec(dx, x.dims(), x.device())?,
@@ -213,7 +186,7 @@ impl Norm {
         let width = weight.len();
         let block = BLOCK * width;
         let mut ds = vec![0f32; total.len()];
-        let partial: Vec<(Vec<f32>, Vec<f32>)> = ds
+        let partial: Vec<[Vec<f32>; 2]> = ds
             .par_chunks_mut(block)
             .zip(total.par_chunks(block))
             .zip(gradient.par_chunks(block))
@@ -223,20 +196,16 @@ impl Norm {
                     #[inline(always)]
                     || backward_rows(ds, x, gradient, weight, self.eps, &mut dw, &mut db),
                 );
-                (dw, db)
+                [dw, db]
             })
             .collect();
-        let add = |param: &Param, part: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| {
+        for (param, part) in [(&self.weight, 0), (&self.bias, 1)] {
             param.add_gradient(|sum| {
                 for block in &partial {
-                    for (sum, x) in sum.iter_mut().zip(part(block)) {
-                        *sum += x;
-                    }
+                    sum.iter_mut().zip(&block[part]).for_each(|(sum, x)| *sum += x);
                 }
             });
-        };
-        add(&self.weight, |(dw, _)| dw);
-        add(&self.bias, |(_, db)| db);
+        }
         ds
     }
 }
@@ -272,10 +241,7 @@ fn backward_rows(
 ) {
     let width = weight.len();
     let mut scaled = vec![0f32; width];
-    let rows = dx
-        .chunks_exact_mut(width)
-        .zip(x.chunks_exact(width))
-        .zip(gradient.chunks_exact(width));
+    let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(gradient.chunks_exact(width));
     for ((dx, x), gradient) in rows {
         let (mean, inverse) = moments(x, eps);
         for ((scaled, gradient), weight) in scaled.iter_mut().zip(gradient).zip(weight) {

@@ -1,5 +1,7 @@
 //! Every fused operation against candle's own operations, forward and backward, and against finite differences.
 
+use std::collections::HashMap;
+
 use candle_core::{Tensor, Var};
 
 use super::*;
@@ -7,21 +9,17 @@ use crate::model::params::{Maker, Param, Params, Start};
 
 /// Three sequences of 5, 1 and 12 rows.
 fn sequences() -> Sequences {
-    Sequences {
-        offsets: [0, 5, 6, 18].into(),
-        keys: [11, 22, 33].into(),
-    }
+    Sequences { offsets: [0, 5, 6, 18].into(), keys: [11, 22, 33].into() }
 }
 
 fn tensor(rows: usize, width: usize, seed: u64) -> Var {
-    let numbers: Vec<f32> = (0..rows * width)
-        .map(|i| (mix(seed ^ (i as u64) << 20) >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
-        .collect();
+    let numbers: Vec<f32> =
+        (0..rows * width).map(|i| (mix(seed ^ (i as u64) << 20) >> 40) as f32 / (1u64 << 23) as f32 - 1.0).collect();
     Var::from_tensor(&Tensor::from_vec(numbers, (rows, width), &Device::Cpu).expect("a tensor")).expect("a variable")
 }
 
 fn maker() -> Maker {
-    Maker::new(Default::default(), 3, &Device::Cpu).expect("a maker")
+    Maker::new(HashMap::new(), 3, &Device::Cpu).expect("a maker")
 }
 
 struct Outcome {
@@ -35,27 +33,15 @@ fn flat(x: &Tensor) -> Vec<f32> {
 
 /// The result, and the gradients of sum(y * y * fixed weights) with respect to inputs and parameters.
 fn outcome(inputs: &[&Var], params: &Params, fused: bool, f: &(dyn Fn(&Pass) -> Tensor + Sync)) -> Outcome {
-    let pass = Pass {
-        fused,
-        ..Pass::training(Some(7))
-    };
+    let pass = Pass { fused, ..Pass::training(Some(7)) };
     let y = f(&pass);
     let weights = tensor(y.dim(0).expect("rows"), y.dim(1).expect("columns"), 99);
-    let loss = y
-        .mul(&y)
-        .and_then(|y| y.mul(&weights.detach()))
-        .and_then(|y| y.sum_all())
-        .expect("a loss");
+    let loss = y.mul(&y).and_then(|y| y.mul(&weights.detach())).and_then(|y| y.sum_all()).expect("a loss");
     let gradients = loss.backward().expect("gradients");
     params.absorb(&gradients).expect("absorbed");
     let of_inputs = inputs.iter().map(|x| gradients.get(x).map(flat).unwrap_or_default());
-    let of_params = params
-        .iter()
-        .map(|p| p.take_gradient().expect("taken").map(|g| flat(&g)).unwrap_or_default());
-    Outcome {
-        y: flat(&y),
-        gradients: of_inputs.chain(of_params).collect(),
-    }
+    let of_params = params.iter().map(|p| p.take_gradient().expect("taken").map(|g| flat(&g)).unwrap_or_default());
+    Outcome { y: flat(&y), gradients: of_inputs.chain(of_params).collect() }
 }
 
 fn close(a: &[f32], b: &[f32], what: &str) {
@@ -76,10 +62,7 @@ fn check(name: &str, inputs: &[&Var], params: &Params, f: &(dyn Fn(&Pass) -> Ten
     }
     finite_differences(name, inputs, f, &fused);
     for threads in [1, 2, 3] {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .expect("a pool");
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         let again = pool.install(|| {
             let f = |pass: &Pass| f(pass);
             let pass = Pass::training(Some(7));
@@ -91,18 +74,11 @@ fn check(name: &str, inputs: &[&Var], params: &Params, f: &(dyn Fn(&Pass) -> Ten
 
 /// The gradients of a few input elements by central differences.
 fn finite_differences(name: &str, inputs: &[&Var], f: &(dyn Fn(&Pass) -> Tensor + Sync), fused: &Outcome) {
-    let pass = Pass {
-        gradients: false,
-        ..Pass::training(Some(7))
-    };
+    let pass = Pass { gradients: false, ..Pass::training(Some(7)) };
     let loss = || -> f64 {
         let y = f(&pass);
         let weights = flat(&tensor(y.dim(0).expect("rows"), y.dim(1).expect("columns"), 99));
-        flat(&y)
-            .iter()
-            .zip(weights)
-            .map(|(y, w)| f64::from(*y) * f64::from(*y) * f64::from(w))
-            .sum()
+        flat(&y).iter().zip(weights).map(|(y, w)| f64::from(*y) * f64::from(*y) * f64::from(w)).sum()
     };
     for (index, input) in inputs.iter().enumerate() {
         let original = flat(input);
@@ -111,22 +87,15 @@ fn finite_differences(name: &str, inputs: &[&Var], f: &(dyn Fn(&Pass) -> Tensor 
             let at = |delta: f32| {
                 let mut moved = original.clone();
                 moved[element] += delta;
-                input
-                    .set(&Tensor::from_vec(moved, input.dims(), &Device::Cpu).expect("a tensor"))
-                    .expect("set");
+                input.set(&Tensor::from_vec(moved, input.dims(), &Device::Cpu).expect("a tensor")).expect("set");
                 loss()
             };
             let slope = (at(5e-3) - at(-5e-3)) / 1e-2;
             let gradient = f64::from(fused.gradients[index][element]);
             let error = (slope - gradient).abs() / f64::from(scale);
-            assert!(
-                error < 5e-3,
-                "{name}: input {index}[{element}]: slope {slope}, gradient {gradient}"
-            );
+            assert!(error < 5e-3, "{name}: input {index}[{element}]: slope {slope}, gradient {gradient}");
         }
-        input
-            .set(&Tensor::from_vec(original, input.dims(), &Device::Cpu).expect("a tensor"))
-            .expect("set");
+        input.set(&Tensor::from_vec(original, input.dims(), &Device::Cpu).expect("a tensor")).expect("set");
     }
 }
 
@@ -136,9 +105,7 @@ fn linear_layers() {
     let weight = maker.make("w", (7, 10), Start::Normal).expect("a weight");
     let bias = maker.make("b", 7, Start::Normal).expect("a bias");
     let params = maker.finish();
-    check("linear", &[&x], &params, &|pass| {
-        linear(&x, &weight, Some(&bias), pass).expect("y")
-    });
+    check("linear", &[&x], &params, &|pass| linear(&x, &weight, Some(&bias), pass).expect("y"));
 }
 
 #[test]
@@ -149,17 +116,9 @@ fn norms_alone_and_of_residuals() {
         let weight = maker.make("w", 20, Start::Ones).expect("a weight");
         let bias = maker.make("b", 20, Start::Normal).expect("a bias");
         let params = maker.finish();
-        check("norm", &[&x], &params, &|pass| {
-            norm(&x, &weight, &bias, 1e-5, pass).expect("y")
-        });
-        let how = Residual {
-            sequences: &s,
-            dropout: p,
-            site: 4,
-        };
-        check("add norm", &[&x, &r], &params, &|pass| {
-            add_norm(&x, &r, &weight, &bias, 1e-5, &how, pass).expect("y")
-        });
+        check("norm", &[&x], &params, &|pass| norm(&x, &weight, &bias, 1e-5, pass).expect("y"));
+        let how = Residual { sequences: &s, dropout: p, site: 4 };
+        check("add norm", &[&x, &r], &params, &|pass| add_norm(&x, &r, &weight, &bias, 1e-5, &how, pass).expect("y"));
     }
 }
 
@@ -174,12 +133,7 @@ fn gelus() {
 fn attentions() {
     let (q, k, v, s) = (tensor(18, 12, 1), tensor(18, 12, 2), tensor(18, 12, 3), sequences());
     for p in [0.0, 0.25] {
-        let how = Attention {
-            sequences: &s,
-            heads: 3,
-            dropout: p,
-            site: 9,
-        };
+        let how = Attention { sequences: &s, heads: 3, dropout: p, site: 9 };
         check("attention", &[&q, &k, &v], &Params::default(), &|pass| {
             attention(&q.affine(3.0, 0.0).expect("scaled"), &k, &v, &how, pass).expect("y")
         });
@@ -189,9 +143,7 @@ fn attentions() {
 #[test]
 fn dropouts() {
     let (x, s) = (tensor(18, 16, 1), sequences());
-    check("dropout", &[&x], &Params::default(), &|pass| {
-        dropout(&x, &s, 0.4, 2, pass).expect("y")
-    });
+    check("dropout", &[&x], &Params::default(), &|pass| dropout(&x, &s, 0.4, 2, pass).expect("y"));
 }
 
 #[test]
@@ -200,10 +152,7 @@ fn embeddings() {
     let words = maker.make("words", (6, 5), Start::Normal).expect("a table");
     let places = maker.make("places", (3, 5), Start::Normal).expect("a table");
     let params = maker.finish();
-    let lookup = |table: &Arc<Param>, ids: &[u32]| Lookup {
-        table: table.clone(),
-        ids: ids.into(),
-    };
+    let lookup = |table: &Arc<Param>, ids: &[u32]| Lookup { table: table.clone(), ids: ids.into() };
     let lookups = [lookup(&words, &[3, 1, 3, 0, 5]), lookup(&places, &[0, 1, 2, 0, 0])];
     check("embedding", &[], &params, &|pass| embedding(&lookups, pass).expect("y"));
     assert!(embedding(&[lookup(&words, &[6])], &Pass::inference()).is_err());
@@ -216,23 +165,12 @@ fn dropout_keeps_its_share_and_does_not_see_the_batch() {
     let kept = flat(&whole).iter().filter(|x| **x > 0.0).count() as f64 / 18_000.0;
     assert!((kept - 0.7).abs() < 0.01, "{kept}");
     // the last sequence alone gets the mask that it got in the batch
-    let alone = Sequences {
-        offsets: [0, 12].into(),
-        keys: [33].into(),
-    };
+    let alone = Sequences { offsets: [0, 12].into(), keys: [33].into() };
     let x = Var::ones((12, 1000), DType::F32, &Device::Cpu).expect("ones");
     let alone = dropout(&x, &alone, 0.3, 2, &Pass::training(Some(7))).expect("y");
     assert_eq!(flat(&alone), flat(&whole)[6 * 1000..]);
-    let other = dropout(
-        &x,
-        &Sequences {
-            offsets: [0, 12].into(),
-            keys: [33].into(),
-        },
-        0.3,
-        3,
-        &Pass::training(Some(7)),
-    );
+    let other =
+        dropout(&x, &Sequences { offsets: [0, 12].into(), keys: [33].into() }, 0.3, 3, &Pass::training(Some(7)));
     assert_ne!(flat(&alone), flat(&other.expect("y")));
 }
 
@@ -254,22 +192,12 @@ fn big_products_do_not_depend_on_the_threads() {
     let bias = maker.make("b", 330, Start::Normal).expect("a bias");
     let params = maker.finish();
     let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .expect("a pool");
-        pool.install(|| {
-            outcome(&[&x], &params, true, &|pass| {
-                linear(&x, &weight, Some(&bias), pass).expect("y")
-            })
-        })
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| outcome(&[&x], &params, true, &|pass| linear(&x, &weight, Some(&bias), pass).expect("y")))
     };
     let one = run(1);
     for threads in [2, 4] {
         let more = run(threads);
-        assert!(
-            one.y == more.y && one.gradients == more.gradients,
-            "{threads} threads change the bits"
-        );
+        assert!(one.y == more.y && one.gradients == more.gradients, "{threads} threads change the bits");
     }
 }

@@ -11,10 +11,7 @@ async fn rows_are_typed() {
     let story = Story::told().await;
     let reader = story.reader();
     let sweeps = reader.sweeps().await.expect("are read");
-    assert_eq!(
-        (sweeps[0].state, sweeps[0].best_trial, sweeps[0].trials),
-        (SweepState::Running, Some(0), 6)
-    );
+    assert_eq!((sweeps[0].state, sweeps[0].best_trial, sweeps[0].trials), (SweepState::Running, Some(0), 6));
     let trials = reader.trials("lr").await.expect("are read");
     assert_eq!(trials[1].state, TrialState::Failed);
     assert_eq!(
@@ -25,31 +22,19 @@ async fn rows_are_typed() {
     assert_eq!((runs[3].run, runs[3].state), (run("1/0#2"), RunState::Failed));
     let board = reader.leaderboard("lr").await.expect("is read");
     assert_eq!(
-        board
-            .iter()
-            .map(|row| (row.rank, row.trial.0, row.tied_with_best))
-            .collect::<Vec<_>>(),
+        board.iter().map(|row| (row.rank, row.trial.0, row.tied_with_best)).collect::<Vec<_>>(),
         [(1, 0, true), (2, 2, true), (3, 3, false),]
     );
     let last = reader.last_metrics("lr", run("0/0")).await.expect("are read");
     assert_eq!(
-        last.iter()
-            .map(|row| (row.name.as_str(), row.epoch, row.value))
-            .collect::<Vec<_>>(),
+        last.iter().map(|row| (row.name.as_str(), row.epoch, row.value)).collect::<Vec<_>>(),
         [("loss", 2, Some(0.5)), ("macro_f1", 2, Some(0.8)),]
     );
     assert_eq!(reader.checkpoints("lr").await.expect("are read").len(), 3);
     let predictions = reader.predictions("lr", TrialId(0)).await.expect("are read");
     assert_eq!(
-        predictions
-            .iter()
-            .map(|row| (row.document.as_str(), row.probabilities.as_slice()))
-            .collect::<Vec<_>>(),
-        [
-            ("甲", [0.9, 1.0 - 0.9f32].as_slice()),
-            ("乙", &[0.625, 0.375]),
-            ("丙", &[0.75, 0.25]),
-        ]
+        predictions.iter().map(|row| (row.document.as_str(), row.probabilities.as_slice())).collect::<Vec<_>>(),
+        [("甲", [0.9, 1.0 - 0.9f32].as_slice()), ("乙", &[0.625, 0.375]), ("丙", &[0.75, 0.25]),]
     );
 }
 
@@ -57,32 +42,19 @@ async fn rows_are_typed() {
 async fn a_sweep_is_found_by_its_name_or_the_beginning_of_it() {
     let story = Story::untold().await;
     for name in ["lr", "depth"] {
-        story
-            .store
-            .create_sweep(new_sweep(name), at(1))
-            .await
-            .expect("is created");
+        story.store.create_sweep(new_sweep(name), at(1)).await.expect("is created");
     }
     let reader = story.reader();
     assert_eq!(reader.sweep("lr").await.expect("exact").name, "lr");
     assert_eq!(reader.sweep("de").await.expect("the only one").name, "depth");
-    assert_eq!(
-        reader.sweep("l").await.expect_err("two").to_string(),
-        r#""l" could be lr, lr-2"#
-    );
-    assert_eq!(
-        reader.sweep("x").await.expect_err("none").to_string(),
-        r#"no sweep "x"; there are: lr, lr-2, depth"#
-    );
+    assert_eq!(reader.sweep("l").await.expect_err("two").to_string(), r#""l" could be lr, lr-2"#);
+    assert_eq!(reader.sweep("x").await.expect_err("none").to_string(), r#"no sweep "x"; there are: lr, lr-2, depth"#);
     assert_eq!(reader.latest().await.expect("some").name, "depth");
 
     let newest = reader.latest().await.expect("some").key;
     let writer = story.store.writer(newest);
     let end = SweepEnd::Finished;
-    writer
-        .record(at(2), vec![Fact::SweepStarted, Fact::SweepEnded { end }])
-        .await
-        .expect("is recorded");
+    writer.record(at(2), vec![Fact::SweepStarted, Fact::SweepEnded { end }]).await.expect("is recorded");
     assert_eq!(reader.latest_open().await.expect("some").name, "lr-2");
 }
 
@@ -90,10 +62,7 @@ async fn a_sweep_is_found_by_its_name_or_the_beginning_of_it() {
 async fn readers_and_the_writer_do_not_wait_for_each_other() {
     let story = Story::untold().await;
     let writer = story.store.writer(story.sweep.key);
-    writer
-        .record(at(0), vec![Fact::SweepStarted, proposed(0, 1e-3), started("0/0")])
-        .await
-        .expect("is recorded");
+    writer.record(at(0), vec![Fact::SweepStarted, proposed(0, 1e-3), started("0/0")]).await.expect("is recorded");
 
     let other = Reader::open(&story.path).await.expect("opens");
     // a read transaction that stays open all the time
@@ -103,20 +72,13 @@ async fn readers_and_the_writer_do_not_wait_for_each_other() {
 
     let writing = tokio::spawn(async move {
         for step in 0..300 {
-            writer
-                .record(at(step as i64), vec![measured("0/0", 1, step, 0.5)])
-                .await
-                .expect("is recorded");
+            writer.record(at(step as i64), vec![measured("0/0", 1, step, 0.5)]).await.expect("is recorded");
         }
     });
     let mut seen = 0;
     while seen < 600 {
-        let table = tokio::time::timeout(Duration::from_secs(30), other.query(count))
-            .await
-            .expect("answers in time");
-        let Cell::Integer(now) = table.expect("answers").rows[0][0] else {
-            panic!("a count is a number")
-        };
+        let table = tokio::time::timeout(Duration::from_secs(30), other.query(count)).await.expect("answers in time");
+        let Cell::Integer(now) = table.expect("answers").rows[0][0] else { panic!("a count is a number") };
         assert!(now >= seen, "{now} after {seen}");
         seen = now;
     }
@@ -158,12 +120,6 @@ async fn a_missing_database_stays_missing() {
 #[test]
 fn files_are_beside_the_database() {
     let database = std::path::Path::new("experiments.db");
-    assert_eq!(
-        fold_directory(database, "lr", run("12/3")),
-        std::path::Path::new("./experiments/lr/12/3")
-    );
-    assert_eq!(
-        log_path(database, "lr", run("12/3#2")),
-        std::path::Path::new("./experiments/lr/12/3/attempt-2.log")
-    );
+    assert_eq!(fold_directory(database, "lr", run("12/3")), std::path::Path::new("./experiments/lr/12/3"));
+    assert_eq!(log_path(database, "lr", run("12/3#2")), std::path::Path::new("./experiments/lr/12/3/attempt-2.log"));
 }

@@ -82,9 +82,7 @@ async fn a_reading_connection_cannot_write() {
     ];
     for attack in attacks {
         let mut connection = story.reader().pool.acquire().await.expect("is free");
-        let answer = sqlx::raw_sql(AssertSqlSafe(attack.clone()))
-            .execute(&mut *connection)
-            .await;
+        let answer = sqlx::raw_sql(AssertSqlSafe(attack.clone())).execute(&mut *connection).await;
         assert!(answer.is_err(), "{attack:?}");
         drop(connection);
         assert_eq!(state(&story).await, before, "{attack:?} changed something");
@@ -99,10 +97,7 @@ async fn what_is_one_query_is_answered() {
         ("  values (1), (2) ; ;\n", "column1\n1\n2"),
         ("with x as (select 1 as a) select a, a from x", "a | a\n1 | 1"),
         ("select trial from leaderboard order by score limit 1", "trial\n3"),
-        (
-            "select name from pragma_table_info('metric') /* a; b */ limit 1",
-            "name\nrun",
-        ),
+        ("select name from pragma_table_info('metric') /* a; b */ limit 1", "name\nrun"),
     ] {
         assert_eq!(text(&story.reader().query(sql).await.expect(sql)), expect);
     }
@@ -110,18 +105,9 @@ async fn what_is_one_query_is_answered() {
 
 #[tokio::test]
 async fn a_newer_database_is_left_alone() {
-    let Story {
-        directory: _directory,
-        path,
-        store,
-        ..
-    } = Story::untold().await;
+    let Story { directory: _directory, path, store, .. } = Story::untold().await;
     store.close().await.expect("closes");
-    change(
-        &path,
-        "insert into _sqlx_migrations values (9999, 'of tomorrow', '', true, x'00', 0)",
-    )
-    .await;
+    change(&path, "insert into _sqlx_migrations values (9999, 'of tomorrow', '', true, x'00', 0)").await;
     let bytes = fs::read(&path).expect("is read");
     let refused = Store::open(&path).await.expect_err("is newer");
     insta::assert_snapshot!(shown(&refused, &path), @"experiments.db was written by a newer sweep (its schema is 9999, this one knows 1): use that one");
@@ -131,18 +117,10 @@ async fn a_newer_database_is_left_alone() {
 
 #[tokio::test]
 async fn an_older_database_is_not_read_by_new_eyes() {
-    let Story {
-        directory: _directory,
-        path,
-        store,
-        ..
-    } = Story::untold().await;
+    let Story { directory: _directory, path, store, .. } = Story::untold().await;
     store.close().await.expect("closes");
     change(&path, "update _sqlx_migrations set version = 0").await;
-    assert!(matches!(
-        Reader::open(&path).await,
-        Err(StoreError::Older { found: 0, .. })
-    ));
+    assert!(matches!(Reader::open(&path).await, Err(StoreError::Older { found: 0, .. })));
 }
 
 #[tokio::test]
@@ -157,26 +135,15 @@ async fn what_is_no_database_of_ours_is_refused_and_left_alone() {
     refused(&path, |error| matches!(error, StoreError::NotADatabase { .. })).await;
 
     fs::remove_file(&path).expect("is removed");
-    let mut other = SqliteConnectOptions::new()
-        .filename(&path)
-        .create_if_missing(true)
-        .connect()
-        .await
-        .expect("opens");
-    sqlx::raw_sql("create table customer (name text)")
-        .execute(&mut other)
-        .await
-        .expect("is created");
+    let mut other = SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.expect("opens");
+    sqlx::raw_sql("create table customer (name text)").execute(&mut other).await.expect("is created");
     other.close().await.expect("closes");
     refused(&path, |error| matches!(error, StoreError::Foreign { .. })).await;
 }
 
 async fn refused(path: &Path, right: impl Fn(&StoreError) -> bool) {
     let before = fs::read(path).expect("is read");
-    for error in [
-        Store::open(path).await.expect_err("refused"),
-        Reader::open(path).await.expect_err("refused"),
-    ] {
+    for error in [Store::open(path).await.expect_err("refused"), Reader::open(path).await.expect_err("refused")] {
         assert!(right(&error), "{error:?}");
     }
     assert_eq!(fs::read(path).expect("is read"), before);
@@ -214,11 +181,7 @@ fn shown(error: &StoreError, path: &Path) -> String {
 }
 
 async fn change(path: &Path, sql: &'static str) {
-    let mut connection = SqliteConnectOptions::new()
-        .filename(path)
-        .connect()
-        .await
-        .expect("opens");
+    let mut connection = SqliteConnectOptions::new().filename(path).connect().await.expect("opens");
     sqlx::raw_sql(sql).execute(&mut connection).await.expect("is changed");
     connection.close().await.expect("closes");
 }
@@ -240,7 +203,5 @@ async fn state(story: &Story) -> (BTreeSet<String>, String) {
 
 fn files(directory: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(directory).expect("is read");
-    entries
-        .map(|entry| entry.expect("is read").file_name().to_string_lossy().into_owned())
-        .collect()
+    entries.map(|entry| entry.expect("is read").file_name().to_string_lossy().into_owned()).collect()
 }

@@ -29,12 +29,7 @@ impl Story {
         let path = directory.path().join("experiments.db");
         let store = Store::open(&path).await.expect("opens");
         let sweep = store.create_sweep(new_sweep("lr"), at(0)).await.expect("is created");
-        Self {
-            directory,
-            path,
-            store,
-            sweep,
-        }
+        Self { directory, path, store, sweep }
     }
 
     pub(super) async fn told() -> Self {
@@ -74,155 +69,35 @@ pub(super) fn new_sweep(name: &str) -> NewSweep {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "told in one piece")]
 pub(super) fn facts() -> Vec<(i64, Vec<Fact>)> {
     vec![
         (0, vec![Fact::SweepStarted, proposed(0, 1e-3)]),
         (1, vec![started("0/0"), started("0/1")]),
-        (
-            5,
-            vec![
-                measured("0/0", 1, 10, 0.7),
-                measured("0/0", 2, 20, 0.8),
-                measured("0/1", 1, 10, 0.84),
-            ],
-        ),
-        (
-            6,
-            vec![
-                saved("0/0", CheckpointKind::Best, 1),
-                saved("0/0", CheckpointKind::Last, 1),
-            ],
-        ),
+        (5, vec![measured("0/0", 1, 10, 0.7), measured("0/0", 2, 20, 0.8), measured("0/1", 1, 10, 0.84)]),
+        (6, vec![saved("0/0", CheckpointKind::Best, 1), saved("0/0", CheckpointKind::Last, 1)]),
         (7, vec![saved("0/0", CheckpointKind::Best, 2)]),
-        (
-            9,
-            vec![predicted(
-                "0/0",
-                &[("甲", "体育", "体育", 0.9), ("乙", "财经", "体育", 0.625)],
-            )],
-        ),
-        (
-            10,
-            vec![
-                predicted("0/1", &[("丙", "财经", "财经", 0.75)]),
-                finished("0/0", 0.8),
-                finished("0/1", 0.84),
-            ],
-        ),
+        (9, vec![predicted("0/0", &[("甲", "体育", "体育", 0.9), ("乙", "财经", "体育", 0.625)])]),
+        (10, vec![predicted("0/1", &[("丙", "财经", "财经", 0.75)]), finished("0/0", 0.8), finished("0/1", 0.84)]),
         (10, vec![trial_finished(0, 0.82, 0.02), proposed(1, 1e-2)]),
         (11, vec![started("1/0"), started("1/1")]),
-        (
-            12,
-            vec![
-                measured("1/0", 1, 10, 0.1),
-                predicted("1/0", &[("甲", "体育", "财经", 0.5)]),
-            ],
-        ),
-        (
-            13,
-            vec![
-                ended(
-                    "1/0",
-                    RunEnd::Crashed {
-                        why: "out of memory".into(),
-                    },
-                ),
-                started("1/0#2"),
-            ],
-        ),
+        (12, vec![measured("1/0", 1, 10, 0.1), predicted("1/0", &[("甲", "体育", "财经", 0.5)])]),
+        (13, vec![ended("1/0", RunEnd::Crashed { why: "out of memory".into() }), started("1/0#2")]),
         (15, vec![measured("1/0#2", 1, 10, f64::NAN)]),
-        (
-            16,
-            vec![ended(
-                "1/0#2",
-                RunEnd::Failed {
-                    why: "its macro_f1 is NaN".into(),
-                },
-            )],
-        ),
-        (
-            16,
-            vec![trial_ended(
-                1,
-                TrialEnd::Failed {
-                    why: "fold 0: its macro_f1 is NaN".into(),
-                },
-            )],
-        ),
-        (
-            17,
-            vec![ended(
-                "1/1",
-                RunEnd::Cancelled {
-                    why: "another fold of its trial failed".into(),
-                },
-            )],
-        ),
+        (16, vec![ended("1/0#2", RunEnd::Failed { why: "its macro_f1 is NaN".into() })]),
+        (16, vec![trial_ended(1, TrialEnd::Failed { why: "fold 0: its macro_f1 is NaN".into() })]),
+        (17, vec![ended("1/1", RunEnd::Cancelled { why: "another fold of its trial failed".into() })]),
         (17, vec![proposed(2, 3e-3)]),
         (18, vec![started("2/0"), saved("2/0", CheckpointKind::Last, 1)]),
-        (
-            20,
-            vec![ended(
-                "2/0",
-                RunEnd::Interrupted {
-                    why: "stopped by the user".into(),
-                },
-            )],
-        ),
-        (
-            20,
-            vec![Fact::SweepEnded {
-                end: SweepEnd::Stopped {
-                    why: "stopped by the user".into(),
-                },
-            }],
-        ),
+        (20, vec![ended("2/0", RunEnd::Interrupted { why: "stopped by the user".into() })]),
+        (20, vec![Fact::SweepEnded { end: SweepEnd::Stopped { why: "stopped by the user".into() } }]),
         (3620, vec![Fact::SweepResumed, started("2/0#2"), started("2/1")]),
-        (
-            3625,
-            vec![
-                saved("2/0#2", CheckpointKind::Last, 2),
-                finished("2/0#2", 0.79),
-                finished("2/1", 0.81),
-            ],
-        ),
-        (
-            3625,
-            vec![
-                trial_finished(2, 0.80, 0.01),
-                proposed(3, 1e-5),
-                started("3/0"),
-                started("3/1"),
-            ],
-        ),
-        (
-            3630,
-            vec![finished("3/0", 0.5), finished("3/1", 0.5), trial_finished(3, 0.5, 0.0)],
-        ),
+        (3625, vec![saved("2/0#2", CheckpointKind::Last, 2), finished("2/0#2", 0.79), finished("2/1", 0.81)]),
+        (3625, vec![trial_finished(2, 0.80, 0.01), proposed(3, 1e-5), started("3/0"), started("3/1")]),
+        (3630, vec![finished("3/0", 0.5), finished("3/1", 0.5), trial_finished(3, 0.5, 0.0)]),
         (3630, vec![proposed(4, 1e-4), started("4/0"), started("4/1")]),
         (3640, vec![finished("4/0", 0.75)]),
-        (
-            3640,
-            vec![
-                proposed(5, 1e-1),
-                ended(
-                    "5/0",
-                    RunEnd::Failed {
-                        why: "no such program".into(),
-                    },
-                ),
-            ],
-        ),
-        (
-            3640,
-            vec![trial_ended(
-                5,
-                TrialEnd::Failed {
-                    why: "fold 0: no such program".into(),
-                },
-            )],
-        ),
+        (3640, vec![proposed(5, 1e-1), ended("5/0", RunEnd::Failed { why: "no such program".into() })]),
+        (3640, vec![trial_ended(5, TrialEnd::Failed { why: "fold 0: no such program".into() })]),
         (3641, vec![Fact::TrialReopened { trial: TrialId(5) }]),
     ]
 }
@@ -232,14 +107,7 @@ pub(super) fn run(text: &str) -> RunId {
     let (run, attempt) = text.split_once('#').unwrap_or((text, "1"));
     let (trial, fold) = run.split_once('/').expect("trial/fold");
     let number = |text: &str| text.parse::<u32>().expect("a number");
-    RunId {
-        trial: TrialId(number(trial)),
-        fold: FoldId {
-            repeat: 0,
-            fold: number(fold),
-        },
-        attempt: number(attempt),
-    }
+    RunId { trial: TrialId(number(trial)), fold: FoldId { repeat: 0, fold: number(fold) }, attempt: number(attempt) }
 }
 
 pub(super) fn proposed(trial: u32, learning_rate: f64) -> Fact {
@@ -248,83 +116,45 @@ pub(super) fn proposed(trial: u32, learning_rate: f64) -> Fact {
         ("model.label_attention".to_owned(), json!("doc")),
         ("text.normalize".to_owned(), json!(["nfkc"])),
     ];
-    Fact::TrialProposed {
-        trial: TrialId(trial),
-        point: point.into_iter().collect(),
-    }
+    Fact::TrialProposed { trial: TrialId(trial), point: point.into_iter().collect() }
 }
 
 pub(super) fn started(text: &str) -> Fact {
     let run = run(text);
-    let place = Place {
-        device: format!("cuda:{}", run.fold.fold),
-        host: "box".into(),
-        pid: 4000 + run.attempt,
-    };
-    Fact::RunStarted {
-        run,
-        slot: SlotId(run.fold.fold),
-        place,
-    }
+    let place = Place { device: format!("cuda:{}", run.fold.fold), host: "box".into(), pid: 4000 + run.attempt };
+    Fact::RunStarted { run, slot: SlotId(run.fold.fold), place }
 }
 
 pub(super) fn measured(text: &str, epoch: u32, step: u64, macro_f1: f64) -> Fact {
     let values = BTreeMap::from([("macro_f1".to_owned(), macro_f1), ("loss".to_owned(), 0.5)]);
-    Fact::Measured {
-        run: run(text),
-        measurement: Measurement {
-            epoch,
-            step,
-            split: Split::Validation,
-            values,
-        },
-    }
+    Fact::Measured { run: run(text), measurement: Measurement { epoch, step, split: Split::Validation, values } }
 }
 
 fn saved(text: &str, kind: CheckpointKind, epoch: u32) -> Fact {
     let checkpoint = Checkpoint {
         kind,
-        path: format!(
-            "{}.safetensors",
-            if kind == CheckpointKind::Best { "best" } else { "last" }
-        ),
+        path: format!("{}.safetensors", if kind == CheckpointKind::Best { "best" } else { "last" }),
         epoch,
         score: (kind == CheckpointKind::Best).then_some(0.8),
         bytes: Some(1024),
         sha256: Some("ab12".into()),
     };
-    Fact::Saved {
-        run: run(text),
-        checkpoint,
-    }
+    Fact::Saved { run: run(text), checkpoint }
 }
 
 fn predicted(text: &str, answers: &[(&str, &str, &str, f64)]) -> Fact {
-    let predictions = answers
-        .iter()
-        .map(|(document, label, predicted, confidence)| Prediction {
-            document: (*document).to_owned(),
-            label: (*label).to_owned(),
-            predicted: (*predicted).to_owned(),
-            confidence: *confidence,
-            probabilities: vec![*confidence as f32, 1.0 - *confidence as f32],
-        });
-    Fact::Predicted {
-        run: run(text),
-        predictions: predictions.collect(),
-    }
+    let predictions = answers.iter().map(|(document, label, predicted, confidence)| Prediction {
+        document: (*document).to_owned(),
+        label: (*label).to_owned(),
+        predicted: (*predicted).to_owned(),
+        confidence: *confidence,
+        probabilities: vec![*confidence as f32, 1.0 - *confidence as f32],
+    });
+    Fact::Predicted { run: run(text), predictions: predictions.collect() }
 }
 
 fn finished(text: &str, score: f64) -> Fact {
-    ended(
-        text,
-        RunEnd::Finished {
-            score,
-            best_epoch: 2,
-            epochs: 3,
-            peak_memory_mb: 512,
-        },
-    )
+    ended(text, RunEnd::Finished { score, best_epoch: 2, epochs: 3, peak_memory_mb: 512 })
 }
 
 pub(super) fn ended(text: &str, end: RunEnd) -> Fact {
@@ -332,20 +162,11 @@ pub(super) fn ended(text: &str, end: RunEnd) -> Fact {
 }
 
 fn trial_finished(trial: u32, score: f64, score_se: f64) -> Fact {
-    trial_ended(
-        trial,
-        TrialEnd::Finished {
-            score,
-            score_se: Some(score_se),
-        },
-    )
+    trial_ended(trial, TrialEnd::Finished { score, score_se: Some(score_se) })
 }
 
 fn trial_ended(trial: u32, end: TrialEnd) -> Fact {
-    Fact::TrialEnded {
-        trial: TrialId(trial),
-        end,
-    }
+    Fact::TrialEnded { trial: TrialId(trial), end }
 }
 
 /// A picture of an answer.

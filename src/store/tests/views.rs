@@ -131,14 +131,8 @@ async fn the_documented_views_and_columns_are_those_that_there_are() {
     let names = "select name from sqlite_master where type = 'view' order by rowid";
     let mut found = String::new();
     for row in story.reader().query(names).await.expect("lists the views").rows {
-        let crate::store::Cell::Text(name) = &row[0] else {
-            panic!("a view without a name")
-        };
-        let table = story
-            .reader()
-            .query(&format!("select * from {name}"))
-            .await
-            .expect("the view works");
+        let crate::store::Cell::Text(name) = &row[0] else { panic!("a view without a name") };
+        let table = story.reader().query(&format!("select * from {name}")).await.expect("the view works");
         writeln!(found, "{name}: {}", table.columns.join(" ")).expect("a string takes text");
     }
     let mut documented = String::new();

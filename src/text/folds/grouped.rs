@@ -9,10 +9,7 @@ use super::{FoldError, Labels, fill_empty, random_order};
 /// As scikit-learn's `GroupKFold`.
 pub fn grouped(groups: &[u32], k: u32) -> Vec<u32> {
     let unlabelled = vec![Vec::new(); groups.len()];
-    let labels = Labels::Multi {
-        of: &unlabelled,
-        classes: 0,
-    };
+    let labels = Labels::Multi { of: &unlabelled, classes: 0 };
     let groups = Groups::new(groups, labels);
     let mut order: Vec<_> = (0..groups.len()).collect();
     order.sort_by_key(|&group| groups.sizes[group]);
@@ -65,12 +62,7 @@ impl Groups {
                 totals[class as usize] += 1;
             }
         }
-        Self {
-            of,
-            sizes,
-            counts,
-            totals,
-        }
+        Self { of, sizes, counts, totals }
     }
 
     pub(super) fn check(&self, k: u32) -> Result<(), FoldError> {
@@ -84,11 +76,7 @@ impl Groups {
     pub(super) fn check_classes(&self, k: u32) -> Result<(), FoldError> {
         let holders = (0..self.totals.len()).map(|class| (self.holders(class), class));
         match holders.min() {
-            Some((groups, class)) if groups < 2 => Err(FoldError::UnseenClass {
-                class: class as u32,
-                groups,
-                k,
-            }),
+            Some((groups, class)) if groups < 2 => Err(FoldError::UnseenClass { class: class as u32, groups, k }),
             _ => Ok(()),
         }
     }
@@ -117,11 +105,7 @@ impl Groups {
             }
         }
         let class = confined.expect("the last attempt left a class in one fold");
-        Err(FoldError::UnseenClass {
-            class: class as u32,
-            groups: self.holders(class),
-            k,
-        })
+        Err(FoldError::UnseenClass { class: class as u32, groups: self.holders(class), k })
     }
 
     fn holders(&self, class: usize) -> usize {

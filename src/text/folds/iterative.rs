@@ -54,26 +54,16 @@ struct Wanted {
 impl Wanted {
     fn new(documents: usize, of_label: &[usize], k: u32) -> Self {
         let share = |count: usize| vec![count as i64; k as usize];
-        Self {
-            k,
-            documents: share(documents),
-            of_label: of_label.iter().map(|&c| share(c)).collect(),
-        }
+        Self { k, documents: share(documents), of_label: of_label.iter().map(|&c| share(c)).collect() }
     }
 
     fn most(&self, label: Option<usize>, rng: &mut ChaCha8Rng) -> u32 {
         let want = |fold: u32| {
             let fold = fold as usize;
-            (
-                label.map_or(0, |label| self.of_label[label][fold]),
-                self.documents[fold],
-            )
+            (label.map_or(0, |label| self.of_label[label][fold]), self.documents[fold])
         };
         let most = (0..self.k).map(want).max();
-        (0..self.k)
-            .filter(|&fold| Some(want(fold)) == most)
-            .choose(rng)
-            .expect("some fold wants most")
+        (0..self.k).filter(|&fold| Some(want(fold)) == most).choose(rng).expect("some fold wants most")
     }
 
     fn take(&mut self, fold: u32, labels: &[u32]) {

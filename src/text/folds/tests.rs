@@ -33,10 +33,7 @@ fn unshuffled_splits_equal_scikit_learn() {
     assert_eq!(validations(&kfold(18, 4), 4), of.kfold);
     assert_eq!(validations(&stratified(&of.y, 3), 3), of.stratified);
     assert_eq!(validations(&grouped(&of.groups, 3), 3), of.grouped);
-    assert_eq!(
-        validations(&stratified_grouped(&of.y, &of.groups, 3, 3), 3),
-        of.stratified_grouped
-    );
+    assert_eq!(validations(&stratified_grouped(&of.y, &of.groups, 3, 3), 3), of.stratified_grouped);
 }
 
 /// A stored sweep repeats its splits by its seed: they must not change with a dependency.
@@ -45,10 +42,7 @@ fn plans_stay_what_they_are() {
     let labels = [0, 1, 0, 1, 2, 2, 0, 1, 2, 0];
     let sets = labels.map(|label| (0..=label).collect::<Vec<u32>>());
     let groups = [0, 0, 1, 1, 2, 2, 3, 4, 5, 6];
-    let single = Labels::Single {
-        of: &labels,
-        classes: 3,
-    };
+    let single = Labels::Single { of: &labels, classes: 3 };
     let multi = Labels::Multi { of: &sets, classes: 3 };
     let row = |(name, labels, groups, stratify)| {
         let folds = Folds::plan(labels, groups, 3, 2, stratify, 17).expect("can be split");
@@ -81,24 +75,16 @@ fn plans_stay_what_they_are() {
 fn what_cannot_be_split_is_refused() {
     let refused = |of: &[u32], groups: Option<&[u32]>, k, repeats| {
         let labels = Labels::Single { of, classes: 2 };
-        Folds::plan(labels, groups, k, repeats, true, 0)
-            .expect_err("must be refused")
-            .to_string()
+        Folds::plan(labels, groups, k, repeats, true, 0).expect_err("must be refused").to_string()
     };
     assert_eq!(refused(&[0, 1], None, 1, 1), "expected 2 or more folds, found 1");
     assert_eq!(refused(&[0, 1], None, 2, 0), "expected 1 or more repeats, found 0");
-    assert_eq!(
-        refused(&[0, 1], None, 3, 1),
-        "expected 3 or more documents for 3 folds, found 2"
-    );
+    assert_eq!(refused(&[0, 1], None, 3, 1), "expected 3 or more documents for 3 folds, found 2");
     assert_eq!(
         refused(&[0, 0, 1, 0], None, 2, 1),
         "class 1: expected 2 or more documents for 2 stratified folds, found 1"
     );
-    assert_eq!(
-        refused(&[0, 1, 0, 1], Some(&[5, 5, 9, 9]), 3, 1),
-        "expected 3 or more groups for 3 folds, found 2"
-    );
+    assert_eq!(refused(&[0, 1, 0, 1], Some(&[5, 5, 9, 9]), 3, 1), "expected 3 or more groups for 3 folds, found 2");
     assert_eq!(
         refused(&[0, 1, 1, 0], Some(&[0, 1, 1, 2]), 2, 1),
         "class 1: cannot be in every training set of 2 folds, groups that hold it: 1"
@@ -107,10 +93,7 @@ fn what_cannot_be_split_is_refused() {
 
 #[test]
 fn unstratified_and_multi_label_splits_put_up_with_rare_classes() {
-    let labels = Labels::Single {
-        of: &[0, 0, 1, 0],
-        classes: 3,
-    };
+    let labels = Labels::Single { of: &[0, 0, 1, 0], classes: 3 };
     assert!(Folds::plan(labels, None, 2, 1, false, 0).is_ok());
     assert!(Folds::plan(labels, Some(&[0, 1, 2, 3]), 2, 1, false, 0).is_ok());
     let sets = [vec![], vec![0], vec![0, 1], vec![]];
@@ -125,10 +108,7 @@ fn an_empty_fold_is_filled() {
     let (labels, groups) = ([0, 1, 0, 1, 1, 0, 0, 0, 0], [0, 1, 2, 3, 1, 2, 1, 0, 1]);
     let unrepaired = validations(&stratified_grouped(&labels, &groups, 2, 4), 4);
     assert_eq!(unrepaired, [vec![2, 5], vec![1, 4, 6, 8], vec![], vec![0, 3, 7]]);
-    let labels = Labels::Single {
-        of: &labels,
-        classes: 2,
-    };
+    let labels = Labels::Single { of: &labels, classes: 2 };
     let folds = Folds::plan(labels, Some(&groups), 4, 1, true, 0).expect("can be split");
     assert!((0..4).all(|fold| !folds.split(0, fold).1.is_empty()));
 
@@ -143,9 +123,7 @@ fn a_label_is_dealt_evenly_even_where_labels_overlap() {
     let folds = Folds::plan(Labels::Multi { of: &sets, classes: 3 }, None, 5, 1, true, 3).expect("splits");
     let counts = |label| {
         let has = |&document: &u32| sets[document as usize].contains(&label);
-        (0..5)
-            .map(|fold| folds.split(0, fold).1.iter().filter(|d| has(d)).count())
-            .collect::<Vec<_>>()
+        (0..5).map(|fold| folds.split(0, fold).1.iter().filter(|d| has(d)).count()).collect::<Vec<_>>()
     };
     assert_eq!([counts(0), counts(1), counts(2)], [vec![6; 5], vec![4; 5], vec![3; 5]]);
 }

@@ -1,0 +1,168 @@
+//! Whatever dies, a sweep goes on: no run twice, none lost, the same scores.
+
+use std::process::Child;
+
+use rustix::process::Signal;
+
+use crate::support::{Outcome, Project, signal};
+
+const SCORES: &str = "select trial, fold, score, best_epoch, epochs from runs where state = 'finished' order by 1, 2";
+/// Runs that have a checkpoint to go on from, and their processes.
+const UNDER_WAY: &str = "select distinct r.trial, r.fold, r.pid from runs r join checkpoints c using (sweep, trial, repeat, fold) \
+                         where r.state = 'running' and c.kind = 'last' and c.epoch < 30";
+
+/// Long enough to be caught in the middle.
+const LONG: [&str; 4] = ["run", "small.toml", "--set", "train.epochs=60"];
+
+fn end(child: Child) -> Outcome {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Outcome { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// The scores of a sweep that nothing happened to.
+fn undisturbed() -> Vec<String> {
+    let project = Project::new();
+    let outcome = project.sweep(&LONG);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    project.sql(SCORES)
+}
+
+fn pid_of(row: &str) -> u32 {
+    row.rsplit(',').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_killed_worker_is_tried_again_from_its_checkpoint() {
+    let project = Project::new();
+    let child = project.start(&LONG);
+    let row = project.wait_for(UNDER_WAY).remove(0);
+    signal(pid_of(&row), Signal::KILL);
+    let outcome = end(child);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    assert!(outcome.err.contains("killed by signal 9"), "{}", outcome.err);
+    let again = "select attempt, state from runs where attempt > 1 or state = 'failed' order by 1";
+    assert_eq!(project.sql(again), ["1,failed", "2,finished"]);
+    let first = "select min(epoch) > 1 from metrics where attempt = 2";
+    assert_eq!(project.sql(first), ["1"], "the second attempt does not begin at the first epoch");
+    assert_eq!(project.sql(SCORES), undisturbed());
+}
+
+#[test]
+fn a_killed_coordinator_leaves_a_sweep_that_resumes() {
+    let project = Project::new();
+    let child = project.start(&LONG);
+    project.wait_for(UNDER_WAY);
+    signal(child.id(), Signal::KILL);
+    end(child);
+    let before = project.sql(SCORES);
+    let outcome = project.sweep(&["resume"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    assert!(outcome.err.contains("interrupted: lost"), "{}", outcome.err);
+    let after = project.sql(SCORES);
+    assert!(before.iter().all(|row| after.contains(row)), "finished folds are kept");
+    assert_eq!(after, undisturbed());
+    let twice = "select trial, fold from runs where state = 'finished' group by trial, fold having count(*) > 1";
+    assert_eq!(project.sql(twice), Vec::<String>::new());
+    assert_eq!(project.sweep(&["resume"]).code, Some(2), "nothing is left to resume");
+}
+
+#[test]
+fn the_first_ctrl_c_drains_the_second_ends() {
+    let project = Project::new();
+    let mut child = project.start(&LONG);
+    project.wait_for(UNDER_WAY);
+    signal(child.id(), Signal::INT);
+    let outcome = end(child);
+    assert_eq!(outcome.code, Some(5), "{}", outcome.err);
+    assert!(outcome.err.contains("runs come to their end"), "{}", outcome.err);
+    assert!(outcome.out.contains("next: sweep resume small"), "{}", outcome.out);
+    assert_eq!(project.sql("select distinct state from runs"), ["finished"]);
+    assert_eq!(project.sql("select state, why from sweeps"), ["stopped,Ctrl-C"]);
+
+    child = project.start(&["resume"]);
+    project.wait_for(UNDER_WAY);
+    signal(child.id(), Signal::INT);
+    // the second is sent once the first was understood
+    project.wait_for("select 1 from runs where state = 'running'");
+    signal(child.id(), Signal::TERM);
+    let outcome = end(child);
+    assert_eq!(outcome.code, Some(5), "{}", outcome.err);
+    assert_eq!(project.sql("select distinct state from runs order by 1"), ["finished", "interrupted"]);
+
+    assert_eq!(project.sweep(&["resume"]).code, Some(0));
+    assert_eq!(project.sql(SCORES), undisturbed());
+}
+
+#[test]
+fn two_coordinators_never_share_a_sweep() {
+    let project = Project::new();
+    let child = project.start(&LONG);
+    project.wait_for(UNDER_WAY);
+    let second = project.sweep(&["resume", "small"]);
+    assert_eq!(second.code, Some(2), "{}", second.err);
+    assert!(
+        second.err.contains(&format!("small is being run by another process (pid {})", child.id())),
+        "{}",
+        second.err
+    );
+    signal(child.id(), Signal::TERM);
+    assert_eq!(end(child).code, Some(5));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_not_used() {
+    let project = Project::new();
+    let child = project.start(&LONG);
+    project.wait_for(UNDER_WAY);
+    signal(child.id(), Signal::KILL);
+    end(child);
+    for path in project.sql("select path from checkpoints where kind = 'last'") {
+        let path = project.path(&path);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    }
+    assert_eq!(project.sweep(&["resume"]).code, Some(0));
+    assert_eq!(project.sql(SCORES), undisturbed());
+}
+
+#[test]
+fn data_that_changed_are_not_mixed_in() {
+    let project = Project::new();
+    let child = project.start(&LONG);
+    project.wait_for(UNDER_WAY);
+    signal(child.id(), Signal::KILL);
+    end(child);
+    project.write("docs.jsonl", crate::support::documents(27));
+    let outcome = project.sweep(&["resume"]);
+    assert_eq!(outcome.code, Some(4), "{}", outcome.err);
+    assert!(outcome.err.contains("changed since small began"), "{}", outcome.err);
+}
+
+/// A disk that fills up at a checkpoint: the run fails and says so, the database stays whole, and once there is room
+/// the trial is tried again.
+#[test]
+fn a_full_disk_fails_the_run_and_loses_nothing() {
+    let project = Project::new();
+    std::fs::create_dir_all(project.path("experiments")).unwrap();
+    let sweep = |size: &str, arguments: &str| {
+        let program = env!("CARGO_BIN_EXE_sweep");
+        let script = format!("mount -t tmpfs -o size={size} tmpfs experiments && exec {program} {arguments}");
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-rm", "sh", "-c", &script]).current_dir(project.path(""));
+        let output = command.env("XDG_CONFIG_HOME", project.path("config")).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, err) = sweep("64k", "run small.toml");
+    if err.contains("unshare") || err.contains("mount:") {
+        // without the right to mount there is no small disk to fill
+        eprintln!("skipped: {err}");
+        return;
+    }
+    assert_eq!(code, Some(3), "{err}");
+    assert!(err.contains("cannot write the checkpoint") && err.contains("No space left on device"), "{err}");
+    assert_eq!(project.sql("select count(*) from trials where state = 'failed'"), ["2"]);
+    let (code, err) = sweep("64m", "resume --retry-failed");
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(project.sql("select state, finished from sweeps"), ["finished,2"]);
+}

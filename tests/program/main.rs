@@ -1,0 +1,9 @@
+//! The real program with real children, files and databases.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
+
+mod bad_input;
+mod interruptions;
+mod layers;
+mod main_job;
+mod support;
