@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Format, cache_of, render};
+use super::{Format, cache_of, render, takes_files};
 use crate::driver::Machine;
 use crate::failure::{Code, Failure};
 use crate::settings::{PROJECT_FILE, Settings, user_file};
@@ -73,19 +73,12 @@ async fn database(path: &Path) -> Finding {
         },
         Err(StoreError::Missing { .. } | StoreError::Empty { .. }) => {
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let writable = tempfile_in(directory);
+            let writable = takes_files(directory);
             let problem = writable.err().map(|error| format!("cannot write to {}: {error}", directory.display()));
             Finding { what: "database", found: format!("{name}: not there yet, `sweep run` makes it"), problem }
         }
         Err(error) => Finding { what: "database", found: name.to_string(), problem: Some(error.to_string()) },
     }
-}
-
-/// Whether a file can be made in a directory.
-fn tempfile_in(directory: &Path) -> std::io::Result<()> {
-    let path = directory.join(format!(".sweep-doctor-{}", std::process::id()));
-    fs::write(&path, b"")?;
-    fs::remove_file(&path)
 }
 
 fn cache(path: &Path) -> String {

@@ -19,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::failure::{Code, Failure};
 use crate::settings::Settings;
 use crate::spec::{Override, Problems, Spec};
+use crate::store::{Reader, StoreError};
 
 /// Hyperparameter sweeps of a hierarchical BERT long-text classifier.
 ///
@@ -184,6 +185,37 @@ fn project_of(path: &Path) -> Result<PathBuf, Failure> {
     let directory = absolute.parent().unwrap_or(Path::new("/"));
     let outer = directory.parent().filter(|_| directory.file_name().is_some_and(|name| name == "sweeps"));
     Ok(outer.unwrap_or(directory).to_owned())
+}
+
+/// Whether a database can be written at a path, before anything is made: an existing one must be one of ours, a new one
+/// needs a directory that takes files.
+async fn preflight(database: &Path) -> Result<(), Failure> {
+    if database.exists() {
+        return match Reader::open(database).await {
+            Ok(reader) => {
+                reader.close().await;
+                Ok(())
+            }
+            Err(StoreError::Older { .. } | StoreError::Empty { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+    }
+    let parent = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        return Err(StoreError::NoDirectory { path: database.to_owned(), directory: parent.to_owned() }.into());
+    }
+    takes_files(parent).map_err(|error| {
+        let what = format!("cannot write to {}: {error}", parent.display());
+        Failure::new(Code::Broken, what)
+            .hint("the database and the files of the runs go there; --db names another place")
+    })
+}
+
+/// Whether files can be made in a directory.
+fn takes_files(directory: &Path) -> std::io::Result<()> {
+    let path = directory.join(format!(".sweep-{}", std::process::id()));
+    std::fs::write(&path, b"")?;
+    std::fs::remove_file(&path)
 }
 
 /// Where tokenised documents of a database's sweeps are kept; no sweep can have this name.

@@ -6,13 +6,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::progress::Screen;
-use super::{Format, Loaded, SpecArgs, cache_of, parse, render};
+use super::{Format, Loaded, SpecArgs, cache_of, parse, preflight, render};
 use crate::driver::{Campaign, Machine, Materials, Slots, conduct, now};
 use crate::failure::{Code, Failure};
 use crate::search;
 use crate::settings::Settings;
 use crate::spec::Spec;
-use crate::store::{LeaderboardRow, NewSweep, Store, SweepRecord, SweepRow, SweepState};
+use crate::store::{LeaderboardRow, NewSweep, RunState, Store, StoreError, SweepRecord, SweepRow, SweepState};
 use crate::sweep::SweepEnd;
 
 #[derive(Debug, Args)]
@@ -33,6 +33,7 @@ pub(super) struct ResumeArgs {
 /// Starts a sweep and sees it to its end.
 pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let Loaded { spec, text, project } = args.spec.load()?;
+    preflight(&settings.db).await?;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
     let mut materials = Materials::new(project.clone(), cache_of(&settings.db), spec.folds.clone());
     eprintln!("reading {}", spec.config.data.path);
@@ -64,13 +65,10 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
 
 /// Continues a sweep from what the database knows of it.
 pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
-    // asked before it is opened for writing, which would make one
-    let reader = crate::store::Reader::open(&settings.db).await;
-    match reader {
-        Ok(reader) => reader.close().await,
-        Err(crate::store::StoreError::Older { .. }) => {}
-        Err(error) => return Err(error.into()),
+    if !settings.db.exists() {
+        return Err(StoreError::Missing { path: settings.db.clone() }.into());
     }
+    preflight(&settings.db).await?;
     let store = Store::open(&settings.db).await?;
     let reader = store.reader();
     let record = match &args.sweep {
@@ -133,7 +131,7 @@ impl Voyage {
         let (trials, folds) = (search::planned_trials(&spec.search), spec.folds.runs());
         eprintln!("sweep {}: {trials} trials x {folds} folds, {}", record.name, slots.choice);
         let done = store.reader().runs(&record.name).await?;
-        let done = done.iter().filter(|run| run.state == crate::store::RunState::Finished).count();
+        let done = done.iter().filter(|run| run.state == RunState::Finished).count();
         let (objective, direction) = (&spec.search.objective, spec.search.direction);
         let mut screen = Screen::new(objective, direction, runs(&spec) as u64, done as u64, slots.places.len());
         let campaign = Campaign { store: &store, record: &record, spec: &spec, materials, slots, retry_failed };

@@ -17,8 +17,8 @@ use crate::text::{Corpus, CorpusError, prepare};
 pub enum MaterialError {
     #[error(transparent)]
     Corpus(#[from] CorpusError),
-    #[error("{}", explain(source, classes))]
-    Folds { source: FoldError, classes: Vec<String> },
+    #[error("{}", explain(reason, classes))]
+    Folds { reason: FoldError, classes: Vec<String> },
     #[error(transparent)]
     Encoder(#[from] PretrainedError),
     #[error("model.{key}: {what}")]
@@ -37,15 +37,15 @@ fn explain(error: &FoldError, classes: &[String]) -> String {
         FoldError::TooFewOfClass { class, documents, k } => {
             let class = name(*class);
             format!(
-                "folds.k: class {class:?} has {documents} documents, fewer than the {k} folds; lower folds.k, add \
+                "folds.k: class {class:?} has fewer documents ({documents}) than there are folds ({k}); lower folds.k, add \
                  documents, or set folds.stratify = false"
             )
         }
         FoldError::UnseenClass { class, groups, k } => {
             let class = name(*class);
             format!(
-                "folds.k: the {groups} groups of class {class:?} cannot be spread over {k} folds: a fold would be \
-                 trained without it; lower folds.k, or set folds.stratify = false"
+                "folds.k: class {class:?} lies in too few groups ({groups}) for {k} folds: one would be trained without \
+                 it; lower folds.k, or set folds.stratify = false"
             )
         }
         other => format!("folds.k: {other}"),
@@ -162,7 +162,7 @@ fn make(project: &Path, cache: &Path, plan: &FoldPlan, config: &Config) -> Resul
 
 fn plan_folds(labels: Labels<'_>, corpus: &Corpus, plan: &FoldPlan) -> Result<Folds, MaterialError> {
     Folds::plan(labels, corpus.groups(), plan.k, plan.repeats, plan.stratify, plan.seed)
-        .map_err(|source| MaterialError::Folds { source, classes: corpus.classes().to_vec() })
+        .map_err(|reason| MaterialError::Folds { reason, classes: corpus.classes().to_vec() })
 }
 
 /// What tokens and folds are made from.

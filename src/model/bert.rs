@@ -76,7 +76,7 @@ impl Bert {
         Ok(Self { words, positions, types, norm, layers, dropouts, heads: sizes.num_attention_heads })
     }
 
-    /// Token ids of the segments [tokens] to their last hidden states [tokens, hidden].
+    /// Token ids of the segments `[tokens]` to their last hidden states `[tokens, hidden]`.
     pub(super) fn forward(&self, ids: &Arc<[u32]>, segments: &Sequences, pass: &Pass) -> Result<Tensor> {
         let places: Arc<[u32]> = (0..segments.count()).flat_map(|segment| 0..segments.len(segment) as u32).collect();
         let zeros: Arc<[u32]> = vec![0; ids.len()].into();

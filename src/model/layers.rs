@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 use super::kernels::{self, Pass, Residual};
 use super::params::{Maker, Param, Start};
 
-/// W [out, in] and, if it has one, b [out].
+/// W `[out, in]` and, if it has one, b `[out]`.
 #[derive(Clone, Debug)]
 pub(super) struct Linear {
     pub(super) weight: Arc<Param>,

@@ -12,7 +12,7 @@ use super::bert::Sizes;
 
 #[derive(Debug, Error)]
 pub enum PretrainedError {
-    #[error("{}: no such directory; give a directory in the Hugging Face layout, or \"scratch\"", .0.display())]
+    #[error("{}: no such directory: model.encoder is \"scratch\" or a directory in the Hugging Face layout (models of the hub must be downloaded first)", .0.display())]
     Missing(PathBuf),
     #[error("cannot read {}: {why}", path.display())]
     Read { path: PathBuf, why: String },

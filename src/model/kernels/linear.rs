@@ -11,7 +11,7 @@ use super::math::vectorised;
 use super::slices::{slice, with_slices};
 use crate::model::params::Param;
 
-/// x [rows, in] to x W^T + b [rows, out], with W [out, in] and b [out].
+/// x `[rows, in]` to x W^T + b `[rows, out]`, with W `[out, in]` and b `[out]`.
 pub(in crate::model) fn linear(
     x: &Tensor,
     weight: &Arc<Param>,
@@ -89,7 +89,7 @@ impl CustomOp2 for Linear {
 /// Rows in a block of a sum over rows: fixed, so that the sum's order is.
 pub(super) const BLOCK: usize = 128;
 
-/// sum[j] += the sum of column j of `rows`.
+/// Adds the sum of column j of `rows` to number j of `sum`.
 pub(super) fn add_columns(sum: &mut [f32], rows: &[f32]) {
     let width = sum.len();
     let partial: Vec<Vec<f32>> = rows

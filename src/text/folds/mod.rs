@@ -1,6 +1,6 @@
 //! Deterministic splits of the documents for repeated k-fold cross-validation.
 //!
-//! [`kfold`], [`stratified`], [`grouped`] and [`stratified_grouped`] are the unshuffled splits, equal
+//! [`kfold`], [`stratified()`], [`grouped()`] and [`stratified_grouped`] are the unshuffled splits, equal
 //! to those of scikit-learn 1.9 index by index. [`Folds::plan`] shuffles documents and groups by
 //! (seed, repeat) and splits what results, so that each repeat is another split of the same kind.
 
