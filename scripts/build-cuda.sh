@@ -12,8 +12,8 @@ compiler of CUDA 13.0 comes from PyPI (about 0.3 GB). Where `nvcc` is on the PAT
   --wheels  take the toolkit from PyPI even where there is an nvcc
   -h        this help
 
-Needs: Linux on x86-64, cargo, a C compiler and, for the wheels, python3 with pip. A first build takes about five minutes
-on two quiet cores, a later one as long as cargo needs.
+Needs: Linux on x86-64, cargo, a C compiler and, for the wheels, python3 with pip. A first build takes about six minutes
+on two cores and as long again for the tests, a later one as long as cargo needs; it fills about 1.5 GB.
 
 The binary runs with and without a card: CUDA's libraries are opened when they are first called (scripts/cuda/). Where
 it finds a card it needs there

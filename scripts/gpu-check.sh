@@ -180,7 +180,7 @@ place_fixtures() {
 
 doctor() {
     "$sweep" doctor || return
-    grep -qE "cuda:0|$card" "$logs/doctor.log" || { result="does not speak of the card"; return 1; }
+    grep -qF "$card" "$logs/doctor.log" || { result="does not speak of the card"; return 1; }
 }
 
 # One value of a database, as text.
@@ -219,7 +219,7 @@ speed() {
     # a fold trains on all documents but its own
     rate=$(ask "$db" "select printf('%.0f', $tokens * avg(1 - 1.0 / s.folds) * sum(r.epochs) / sum(r.seconds))
         from runs r join sweeps s using (sweep) where r.state = 'finished' and r.device like 'cuda%'")
-    [[ -n $rate ]] || { result="no run finished on the card"; return 1; }
+    [[ ${rate:-0} -gt 0 ]] || { result="no run finished on the card"; return 1; }
     result="$rate tokens/s in training ($spec, $tokens tokens), up to $peak MiB of the card"
 }
 

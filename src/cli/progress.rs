@@ -122,6 +122,9 @@ impl Screen {
         let (best, finished) = (self.best, self.finished);
         if let Shown::Bars { total, slots, runs, last, .. } = &mut self.shown {
             last.remove(&run);
+            if matches!(end, RunEnd::Finished { .. }) {
+                total.set_style(style(LATER_RUNS));
+            }
             total.set_position(finished);
             if let Some(best) = best {
                 total.set_message(format!("best {} {best:.4}", self.objective));
@@ -163,16 +166,19 @@ impl Screen {
     }
 }
 
+/// Until a run is over nobody knows how long one takes.
+const FIRST_RUN: &str = "runs     {bar:24.green} {pos}/{len}  {elapsed} gone  {msg}";
+const LATER_RUNS: &str = "runs     {bar:24.green} {pos}/{len}  {elapsed} gone, {eta} to go  {msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+}
+
 impl Shown {
     fn bars(runs: u64, finished: u64, slots: usize) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let style = |template: &str| {
-            ProgressStyle::with_template(template)
-                .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .progress_chars("━╸─")
-        };
         let total = all.add(ProgressBar::new(runs));
-        total.set_style(style("runs     {bar:24.green} {pos}/{len}  {elapsed} gone, {eta} to go  {msg}"));
+        total.set_style(style(FIRST_RUN));
         total.set_position(finished);
         total.reset_eta();
         total.enable_steady_tick(std::time::Duration::from_secs(1));

@@ -177,17 +177,20 @@ fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
     }
     let db =
         if database.as_os_str() == "experiments.db" { String::new() } else { format!(" --db {}", database.display()) };
-    if matches!(end, SweepEnd::Stopped { .. }) {
-        println!("next: sweep resume {name}{db}");
-        return;
-    }
-    if *failed > 0 {
-        println!("next: sweep show {name}{db}                      why trials failed");
-        println!("      sweep resume {name} --retry-failed{db}     to try them again");
-        return;
-    }
-    if let Some(best) = leaderboard.first() {
-        println!("next: sweep show {name} --trial {}{db}          its folds and metrics", best.trial);
-        println!("      sweep sql \"select * from leaderboard\"{db}  everything is SQL: `sweep sql` lists the views");
+    let next: &[(String, &str)] = &match (end, leaderboard.first()) {
+        (SweepEnd::Stopped { .. }, _) => vec![(format!("sweep resume {name}{db}"), "to go on")],
+        (SweepEnd::Finished, _) if *failed > 0 => vec![
+            (format!("sweep show {name}{db}"), "why trials failed"),
+            (format!("sweep resume {name} --retry-failed{db}"), "to try them again"),
+        ],
+        (SweepEnd::Finished, Some(best)) => vec![
+            (format!("sweep show {name} --trial {}{db}", best.trial), "its folds and metrics"),
+            (format!("sweep sql \"select * from leaderboard where sweep = '{name}'\"{db}"), "all of it is SQL"),
+        ],
+        (SweepEnd::Finished, None) => Vec::new(),
+    };
+    let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+    for (index, (command, about)) in next.iter().enumerate() {
+        println!("{} {command:width$}   {about}", if index == 0 { "next:" } else { "     " });
     }
 }

@@ -217,3 +217,7 @@ async fn tell(stdin: &mut ChildStdin, message: &impl serde::Serialize) -> io::Re
     stdin.write_all(&line).await?;
     stdin.flush().await
 }
+
+#[cfg(test)]
+#[path = "child_tests.rs"]
+mod tests;

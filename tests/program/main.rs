@@ -1,5 +1,6 @@
 //! The real program with real children, files and databases.
 
+#![allow(clippy::print_stderr, reason = "a test that must be skipped says why")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 mod bad_input;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long a fact may take to become true.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(crate) struct Project {
     directory: TempDir,
@@ -46,7 +46,7 @@ impl Project {
     /// With 24 documents of three classes and a sweep file `small.toml`.
     pub(crate) fn new() -> Self {
         let project = Self { directory: tempfile::tempdir().unwrap() };
-        project.write("docs.jsonl", &documents(24));
+        project.write("docs.jsonl", documents(24));
         project.write("small.toml", SPEC);
         project
     }
@@ -125,7 +125,9 @@ pub(crate) fn documents(count: usize) -> String {
             document += if mixed < 4 { words[class][mixed % 3] } else { filler[mixed % 6] };
         }
         let label = ["fire", "water", "wood"][class];
-        text += &format!("{{\"text\":\"{document}\",\"label\":\"{label}\",\"group\":\"g{}\"}}\n", number % 8);
+        let row = serde_json::json!({ "text": document, "label": label, "group": format!("g{}", number % 8) });
+        text += &row.to_string();
+        text.push('\n');
     }
     text
 }
