@@ -5,6 +5,7 @@ use std::fmt;
 use crate::driver::{DriverError, MaterialError, SlotError};
 use crate::spec::Problems;
 use crate::store::StoreError;
+use crate::text::CorpusError;
 
 /// Exit codes, as documented in the README.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +79,8 @@ impl From<StoreError> for Failure {
 
 impl From<MaterialError> for Failure {
     fn from(error: MaterialError) -> Self {
-        Self::new(Code::BadInput, chain(&error))
+        let machine = matches!(error, MaterialError::Corpus(CorpusError::Write { .. }) | MaterialError::Lost);
+        Self::new(if machine { Code::Broken } else { Code::BadInput }, chain(&error))
     }
 }
 

@@ -17,6 +17,8 @@ pub const PROTOCOL: u32 = 1;
 pub struct Job {
     pub protocol: u32,
     pub sweep: String,
+    /// Tells the sweep from all others, also of its name: checkpoints of another are none of this run's.
+    pub identity: String,
     #[serde(flatten)]
     pub run: RunId,
     /// What the sampler chose; already in `config`.
@@ -89,6 +91,7 @@ pub struct Progress {
     pub epochs: u32,
     pub step: u64,
     pub steps: u64,
+    #[serde(with = "nan_as_null")]
     pub loss: f64,
 }
 
@@ -142,4 +145,26 @@ pub struct Done {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Command {
     Stop { why: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_survives_its_journey() {
+        let lines = [
+            r#"{"type":"hello","protocol":1}"#,
+            r#"{"type":"metric","epoch":3,"step":120,"split":"validation","values":{"macro_f1":0.81,"roc_auc":null}}"#,
+            r#"{"type":"progress","epoch":0,"epochs":8,"step":7,"steps":160,"loss":null}"#,
+            r#"{"type":"checkpoint","kind":"best","path":"b","epoch":3,"score":null,"bytes":null,"sha256":null}"#,
+            r#"{"type":"predictions","predictions":[{"document":"1","label":"a","predicted":"b","confidence":0.5,"probabilities":[0.5]}]}"#,
+            r#"{"type":"failed","why":"x"}"#,
+            r#"{"type":"done","score":0.81,"best_epoch":3,"epochs":8,"peak_memory_mb":230}"#,
+        ];
+        for line in lines {
+            let message: Message = serde_json::from_str(line).expect("a message");
+            assert_eq!(serde_json::to_string(&message).expect("json"), line);
+        }
+    }
 }

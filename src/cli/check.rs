@@ -3,12 +3,13 @@
 use clap::Args;
 use serde_json::json;
 
+use super::print::outln;
 use super::{Format, SpecArgs, cache_of, render};
 use crate::driver::{Machine, Materials, Slots};
 use crate::failure::{Code, Failure};
 use crate::search;
 use crate::settings::Settings;
-use crate::spec::Model;
+use crate::spec::{Model, Spec};
 use crate::text::Statistics;
 
 #[derive(Debug, Args)]
@@ -40,58 +41,67 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
         }))?;
         return Ok(Code::Good);
     }
-    println!("{} is good\n", args.spec.spec.display());
-    println!("{}\n", summary(&statistics, &spec.config.model));
+    outln!("{} is good\n", args.spec.spec.display());
+    outln!("{}\n", summary(spec, &mut materials).await?);
     let classes: Vec<Vec<String>> =
         statistics.classes.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
-    println!("{}\n", render::table(&["class", "documents"], &classes));
-    println!("trials: {trials} x {} folds = {runs} runs, {}", spec.folds.runs(), slots.choice);
+    outln!("{}\n", render::table(&["class", "documents"], &classes));
+    outln!("trials: {trials} x {} folds = {runs} runs, {}", spec.folds.runs(), slots.choice);
     for (trial, point) in points.iter().enumerate() {
-        println!("  {trial}: {point}");
+        outln!("  {trial}: {point}");
     }
     if trials > LISTED {
-        println!("  … and {} more", trials - LISTED);
+        outln!("  … and {} more", trials - LISTED);
     }
-    println!("\nresolved configuration:");
-    let config = json!({ "data": spec.config.data, "text": spec.config.text, "model": spec.config.model, "train": spec.config.train });
-    print_flat("", &config);
-    println!("\nnext: sweep run {}", args.spec.spec.display());
+    outln!("\nresolved configuration:");
+    for (key, value) in spec.config.keys() {
+        outln!("  {key} = {value}");
+    }
+    outln!("\nnext: sweep run {}", args.spec.spec.display());
     Ok(Code::Good)
 }
 
-/// `480 documents in 6 classes, …`, with what no window holds.
-pub(super) fn summary(statistics: &Statistics, model: &Model) -> String {
-    let Statistics { documents, tokens_median, tokens_p90, tokens_max, truncated_documents, .. } = statistics;
+/// `480 documents in 6 classes, …`, and for every window setting of the sweep what no window holds.
+pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<String, Failure> {
+    let material = materials.of(&spec.config).await?;
+    let statistics = material.corpus.statistics(&spec.config.model);
+    let Statistics { documents, tokens_median, tokens_p90, tokens_max, vocabulary, .. } = &statistics;
     let groups = statistics.groups.map(|groups| format!(", {groups} groups")).unwrap_or_default();
     let kind = if statistics.multi_label { "labels (several a document)" } else { "classes" };
-    let text = format!(
-        "{documents} documents in {} {kind}{groups}; tokens: median {tokens_median}, 90 % below {tokens_p90}, at most {tokens_max}; \
-         vocabulary {}, unknown {:.2} %",
+    let mut lines = vec![format!(
+        "{documents} documents in {} {kind}{groups}; tokens: median {tokens_median}, 90 % below {tokens_p90}, at most \
+         {tokens_max}; vocabulary {vocabulary}, unknown {:.2} %",
         statistics.classes.len(),
-        statistics.vocabulary,
         100.0 * statistics.unknown_share,
-    );
-    let truncation = if *truncated_documents > 0 {
-        format!(
-            "truncated: {truncated_documents} documents are longer than {} segments of {}; {:.1} % of all tokens are not read",
-            model.max_segments,
-            model.segment_len,
-            100.0 * statistics.truncated_share,
-        )
-    } else {
-        "nothing is truncated".to_owned()
-    };
-    format!("{text}\n{truncation}")
+    )];
+    for trial in 0..search::planned_trials(&spec.search).min(SETTINGS) {
+        let Some(config) = search::propose(&spec.search, trial).and_then(|point| spec.config_at(&point).ok()) else {
+            break;
+        };
+        let line = truncation(&materials.of(&config).await?.corpus.statistics(&config.model), &config.model);
+        if !line.is_empty() && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if lines.len() == 1 {
+        lines.push("nothing is truncated".to_owned());
+    }
+    Ok(lines.join("\n"))
 }
 
-/// `train.epochs = 8`, one a line.
-fn print_flat(path: &str, value: &serde_json::Value) {
-    match value {
-        serde_json::Value::Object(map) => {
-            for (key, value) in map {
-                print_flat(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, value);
-            }
-        }
-        value => println!("  {path} = {value}"),
+/// Points whose windows are looked at.
+const SETTINGS: u32 = 200;
+
+fn truncation(statistics: &Statistics, model: &Model) -> String {
+    if statistics.truncated_documents == 0 {
+        return String::new();
     }
+    format!(
+        "truncated: {} documents are longer than {} segments of {} tokens, {} apart; {:.1} % of all tokens are not read",
+        statistics.truncated_documents,
+        model.max_segments,
+        model.segment_len,
+        model.stride,
+        100.0 * statistics.truncated_share,
+    )
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::print::outln;
 use super::{Format, cache_of, render, takes_files};
 use crate::driver::Machine;
 use crate::failure::{Code, Failure};
@@ -43,9 +44,9 @@ pub(super) async fn doctor(settings: &Settings, format: Format) -> Result<Code, 
         render::json(&findings.iter().map(finding).collect::<Vec<_>>())?;
     } else {
         for Finding { what, found, problem } in &findings {
-            println!("{} {what:10} {found}", if problem.is_some() { "✗" } else { "✓" });
+            outln!("{} {what:10} {found}", if problem.is_some() { "✗" } else { "✓" });
             if let Some(problem) = problem {
-                println!("  {:10} {problem}", "");
+                outln!("  {:10} {problem}", "");
             }
         }
     }

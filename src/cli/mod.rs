@@ -1,9 +1,8 @@
 //! The command line: the only place that prints.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line does")]
-
 mod check;
 mod doctor;
+mod print;
 mod progress;
 mod read;
 mod render;
@@ -15,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use print::errln;
 
 use crate::failure::{Code, Failure};
 use crate::settings::Settings;
@@ -114,7 +115,7 @@ pub fn main() -> ExitCode {
     let code = match result {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("{failure}");
+            errln!("{failure}");
             failure.code
         }
     };

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::print::errln;
 use super::render;
 use crate::driver::Notice;
 use crate::protocol::{Progress, Split};
@@ -34,10 +35,17 @@ enum Shown {
 }
 
 impl Screen {
-    /// `runs` in all, of which `finished` are over.
-    pub(super) fn new(objective: &str, direction: Direction, runs: u64, finished: u64, slots: usize) -> Self {
+    /// `runs` in all, and those of them that are `finished`; `best` so far.
+    pub(super) fn new(
+        objective: &str,
+        direction: Direction,
+        best: Option<f64>,
+        [runs, finished]: [usize; 2],
+        slots: usize,
+    ) -> Self {
+        let (runs, finished) = (runs as u64, finished as u64);
         let shown = if std::io::stderr().is_terminal() { Shown::bars(runs, finished, slots) } else { Shown::Lines };
-        Self { objective: objective.to_owned(), direction, best: None, finished, shown, started: BTreeMap::new() }
+        Self { objective: objective.to_owned(), direction, best, finished, shown, started: BTreeMap::new() }
     }
 
     pub(super) fn notice(&mut self, notice: &Notice<'_>) {
@@ -75,7 +83,7 @@ impl Screen {
                         bar.set_message("reads its documents");
                     }
                 } else {
-                    eprintln!("run {run} started on {} (pid {})", place.device, place.pid);
+                    errln!("run {run} started on {} (pid {})", place.device, place.pid);
                 }
             }
             Fact::Measured { run, measurement } if measurement.split == Split::Validation => {
@@ -84,7 +92,7 @@ impl Screen {
                     Shown::Bars { last, .. } => {
                         last.insert(*run, score);
                     }
-                    Shown::Lines => eprintln!("run {run} epoch {}: {} {score:.4}", measurement.epoch, self.objective),
+                    Shown::Lines => errln!("run {run} epoch {}: {} {score:.4}", measurement.epoch, self.objective),
                 }
             }
             Fact::RunEnded { run, end } => self.run_ended(*run, end),
@@ -111,7 +119,7 @@ impl Screen {
                 self.finished += 1;
                 if matches!(self.shown, Shown::Lines) {
                     let objective = &self.objective;
-                    eprintln!("run {run} finished in {took}: {objective} {score:.4} (epoch {best_epoch} of {epochs})");
+                    errln!("run {run} finished in {took}: {objective} {score:.4} (epoch {best_epoch} of {epochs})");
                 }
             }
             RunEnd::Failed { why } => self.say(&format!("run {run} failed after {took}: {why}")),
@@ -157,7 +165,7 @@ impl Screen {
 
     fn say(&self, line: &str) {
         match &self.shown {
-            Shown::Lines => eprintln!("{line}"),
+            Shown::Lines => errln!("{line}"),
             Shown::Bars { all, .. } => {
                 // a terminal that is gone hears nothing
                 let _ = all.println(line);

@@ -3,11 +3,12 @@
 use clap::Args;
 use serde_json::json;
 
+use super::print::{errln, outln};
 use super::{Format, render};
 use crate::failure::{Code, Failure};
 use crate::protocol::Split;
 use crate::settings::Settings;
-use crate::store::{Reader, RunRow, SweepRecord, SweepRow, TrialRow, log_path};
+use crate::store::{MetricRow, Reader, RunRow, SweepRecord, SweepRow, TrialRow, log_path};
 use crate::sweep::{FoldId, RunId, TrialId};
 
 #[derive(Debug, Args)]
@@ -35,7 +36,7 @@ pub(super) async fn ls(settings: &Settings, format: Format) -> Result<Code, Fail
         return Ok(Code::Good);
     }
     if sweeps.is_empty() {
-        println!("no sweeps yet: `sweep run SPEC` makes one");
+        outln!("no sweeps yet: `sweep run SPEC` makes one");
         return Ok(Code::Good);
     }
     let row = |row: &SweepRow| {
@@ -52,7 +53,7 @@ pub(super) async fn ls(settings: &Settings, format: Format) -> Result<Code, Fail
     };
     let rows: Vec<Vec<String>> = sweeps.iter().map(row).collect();
     let header = ["sweep", "state", "trials", "failed", "objective", "best", "took", "started (UTC)"];
-    println!("{}", render::table(&header, &rows));
+    outln!("{}", render::table(&header, &rows));
     Ok(Code::Good)
 }
 
@@ -81,7 +82,7 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
         }))?;
         return Ok(Code::Good);
     }
-    println!(
+    outln!(
         "{name}: {}, {} of {} trials finished, {} failed, {}",
         state(&sweep.state),
         sweep.finished,
@@ -90,14 +91,14 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
         render::duration(sweep.seconds)
     );
     if let Some(why) = &sweep.why {
-        println!("why: {why}");
+        outln!("why: {why}");
     }
-    println!("started with {} on {} by sweep {}", record.spec_path.display(), record.host, record.version);
+    outln!("started with {} on {} by sweep {}", record.spec_path.display(), record.host, record.version);
     if !record.overrides.is_empty() {
-        println!("changes: {}", record.overrides.join(", "));
+        outln!("changes: {}", record.overrides.join(", "));
     }
     if !leaderboard.is_empty() {
-        println!("\n{}", render::leaderboard(&sweep.objective, &leaderboard));
+        outln!("\n{}", render::leaderboard(&sweep.objective, &leaderboard));
     }
     let open: Vec<Vec<String>> = trials
         .iter()
@@ -116,7 +117,7 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
         })
         .collect();
     if !open.is_empty() {
-        println!("\n{}", render::table(&["trial", "state", "folds", "so far", "parameters", "why"], &open));
+        outln!("\n{}", render::table(&["trial", "state", "folds", "so far", "parameters", "why"], &open));
     }
     Ok(Code::Good)
 }
@@ -131,30 +132,22 @@ async fn show_trial(reader: &Reader, record: &SweepRecord, id: TrialId, format: 
     let runs: Vec<RunRow> = reader.runs(name).await?.into_iter().filter(|row| row.run.trial == id).collect();
     let mut metrics = Vec::new();
     for row in &runs {
-        let best = reader.metrics(name, row.run).await?.into_iter();
-        metrics.push(
-            best.filter(|metric| metric.split == Split::Validation && Some(metric.epoch) == row.best_epoch)
-                .collect::<Vec<_>>(),
-        );
+        metrics.push(best_epoch(reader, name, row).await?);
     }
     if format == Format::Json {
         render::json(&json!({ "trial": trial, "runs": runs, "metrics_of_best_epochs": metrics }))?;
         return Ok(Code::Good);
     }
-    println!(
-        "trial {id} of {name}: {}, {}",
-        state(&trial.state),
-        render::score_with_error(trial.score, trial.score_se)
-    );
+    outln!("trial {id} of {name}: {}, {}", state(&trial.state), render::score_with_error(trial.score, trial.score_se));
     for (key, value) in trial.params.iter() {
-        println!("  {key} = {}", render::value(value));
+        outln!("  {key} = {}", render::value(value));
     }
     if let Some(why) = &trial.why {
-        println!("why: {why}");
+        outln!("why: {why}");
     }
     let rows: Vec<Vec<String>> = runs.iter().map(run_cells).collect();
     let header = ["run", "state", "score", "best epoch", "epochs", "device", "took", "memory", "why"];
-    println!("\n{}", render::table(&header, &rows));
+    outln!("\n{}", render::table(&header, &rows));
     let mut names: Vec<&String> = metrics.iter().flatten().map(|metric| &metric.name).collect();
     names.sort();
     names.dedup();
@@ -173,10 +166,23 @@ async fn show_trial(reader: &Reader, record: &SweepRecord, id: TrialId, format: 
         };
         let rows: Vec<Vec<String>> = names.into_iter().map(of).collect();
         let header: Vec<&str> = header.iter().map(String::as_str).collect();
-        println!("\n{}", render::table(&header, &rows));
+        outln!("\n{}", render::table(&header, &rows));
     }
-    println!("\nnext: sweep logs {name} {id}/0    what a run printed");
+    outln!("\nnext: sweep logs {name} {id}/0    what a run printed");
     Ok(Code::Good)
+}
+
+/// Validation metrics of a run's best epoch, which an earlier attempt may have measured.
+async fn best_epoch(reader: &Reader, sweep: &str, row: &RunRow) -> Result<Vec<MetricRow>, Failure> {
+    let wanted = |metric: &MetricRow| metric.split == Split::Validation && Some(metric.epoch) == row.best_epoch;
+    for attempt in (1..=row.run.attempt).rev() {
+        let metrics = reader.metrics(sweep, RunId { attempt, ..row.run }).await?;
+        let metrics: Vec<MetricRow> = metrics.into_iter().filter(wanted).collect();
+        if !metrics.is_empty() {
+            return Ok(metrics);
+        }
+    }
+    Ok(Vec::new())
 }
 
 fn run_cells(row: &RunRow) -> Vec<String> {
@@ -213,9 +219,9 @@ pub(super) async fn logs(args: LogsArgs, settings: &Settings, format: Format) ->
     if format == Format::Json {
         render::json(&json!({ "run": run, "path": path, "text": text }))?;
     } else if text.is_empty() {
-        eprintln!("run {run} printed nothing ({})", path.display());
+        errln!("run {run} printed nothing ({})", path.display());
     } else {
-        print!("{text}");
+        super::print::out(format_args!("{text}"));
     }
     Ok(Code::Good)
 }

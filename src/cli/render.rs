@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::print::outln;
 use crate::failure::{Code, Failure};
 use crate::store::LeaderboardRow;
 
@@ -27,7 +28,7 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 /// Prints what a program reads.
 pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(Code::Broken, error.to_string()))?;
-    println!("{text}");
+    outln!("{text}");
     Ok(())
 }
 

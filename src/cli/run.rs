@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde::Serialize;
 
+use super::print::{errln, outln};
 use super::progress::Screen;
 use super::{Format, Loaded, SpecArgs, cache_of, parse, preflight, render};
 use crate::driver::{Campaign, Machine, Materials, Slots, conduct, now};
@@ -36,11 +37,11 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
     preflight(&settings.db).await?;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
     let mut materials = Materials::new(project.clone(), cache_of(&settings.db), spec.folds.clone());
-    eprintln!("reading {}", spec.config.data.path);
+    errln!("reading {}", spec.config.data.path);
     materials.prepare(&spec).await?;
     let material = materials.of(&spec.config).await?;
     let statistics = material.corpus.statistics(&spec.config.model);
-    eprintln!("{}", super::check::summary(&statistics, &spec.config.model));
+    errln!("{}", super::check::summary(&spec, &mut materials).await?);
     let store = Store::open(&settings.db).await?;
     let new = NewSweep {
         name: spec.name.clone(),
@@ -83,7 +84,9 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     let spec = parse(&record.spec_path, &record.spec, &record.overrides).map_err(|problems| {
         Failure::spec(&format!("the sweep file that {} was started with", record.name), &problems)
     })?;
-    let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
+    let rows = reader.runs(&record.name).await?;
+    let finished = rows.iter().filter(|run| run.state == RunState::Finished).count();
+    let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec).saturating_sub(finished))?;
     let mut materials = Materials::new(record.project.clone(), cache_of(&settings.db), spec.folds.clone());
     let material = materials.of(&spec.config).await?;
     if record.data_sha256.as_deref().is_some_and(|hash| hash != material.corpus.data_sha256()) {
@@ -94,6 +97,7 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
             Failure::new(Code::BadInput, what).hint("put the old file back, or start a new sweep with `sweep run`")
         );
     }
+    errln!("{}", super::check::summary(&spec, &mut materials).await?);
     let voyage = Voyage { store, record, spec, materials, slots, retry_failed: args.retry_failed };
     voyage.sail(settings, format).await
 }
@@ -129,11 +133,12 @@ impl Voyage {
     async fn sail(self, settings: &Settings, format: Format) -> Result<Code, Failure> {
         let Self { store, record, spec, materials, slots, retry_failed } = self;
         let (trials, folds) = (search::planned_trials(&spec.search), spec.folds.runs());
-        eprintln!("sweep {}: {trials} trials x {folds} folds, {}", record.name, slots.choice);
+        errln!("sweep {}: {trials} trials x {folds} folds, {}", record.name, slots.choice);
         let done = store.reader().runs(&record.name).await?;
         let done = done.iter().filter(|run| run.state == RunState::Finished).count();
         let (objective, direction) = (&spec.search.objective, spec.search.direction);
-        let mut screen = Screen::new(objective, direction, runs(&spec) as u64, done as u64, slots.places.len());
+        let best = outcome(&store, &record.name).await?.sweep.best_score;
+        let mut screen = Screen::new(objective, direction, best, [runs(&spec), done], slots.places.len());
         let campaign = Campaign { store: &store, record: &record, spec: &spec, materials, slots, retry_failed };
         let end = conduct(campaign, &mut |notice| screen.notice(&notice)).await;
         screen.close();
@@ -162,17 +167,17 @@ fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
     let Outcome { sweep, leaderboard } = outcome;
     let SweepRow { sweep: name, finished, failed, trials, seconds, .. } = sweep;
     let took = render::duration(*seconds);
-    println!();
+    outln!();
     match end {
-        SweepEnd::Finished => println!("{name}: {finished} of {trials} trials finished, {failed} failed, in {took}"),
+        SweepEnd::Finished => outln!("{name}: {finished} of {trials} trials finished, {failed} failed, in {took}"),
         SweepEnd::Stopped { why } => {
-            println!("{name}: stopped by {why} after {took}; {finished} of {trials} trials finished");
+            outln!("{name}: stopped by {why} after {took}; {finished} of {trials} trials finished");
         }
     }
     if !leaderboard.is_empty() {
-        println!("\n{}\n", render::leaderboard(&sweep.objective, leaderboard));
+        outln!("\n{}\n", render::leaderboard(&sweep.objective, leaderboard));
         if leaderboard.iter().any(|row| row.tied_with_best && row.rank > 1) {
-            println!("= within one standard error of the best");
+            outln!("= not told apart from the best: within one standard error of the difference");
         }
     }
     let db =
@@ -191,6 +196,6 @@ fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
     };
     let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
     for (index, (command, about)) in next.iter().enumerate() {
-        println!("{} {command:width$}   {about}", if index == 0 { "next:" } else { "     " });
+        outln!("{} {command:width$}   {about}", if index == 0 { "next:" } else { "     " });
     }
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::{Map, Number, Value};
 
+use super::print::outln;
 use super::{Format, render};
 use crate::failure::{Code, Failure};
 use crate::settings::Settings;
@@ -25,7 +26,7 @@ pub(super) async fn sql(args: SqlArgs, settings: &Settings, format: Format) -> R
         Format::Table => {
             let header: Vec<&str> = table.columns.iter().map(String::as_str).collect();
             let rows: Vec<Vec<String>> = table.rows.iter().map(|row| row.iter().map(text).collect()).collect();
-            println!("{}", render::table(&header, &rows));
+            outln!("{}", render::table(&header, &rows));
         }
         Format::Json => {
             let object = |row: &Vec<Cell>| -> Map<String, Value> {
@@ -57,12 +58,12 @@ fn list_views(format: Format) -> Result<(), Failure> {
         return render::json(&views.iter().map(view).collect::<Vec<_>>());
     }
     for view in views {
-        println!("{}: {}", view.name, view.about);
+        outln!("{}: {}", view.name, view.about);
         let rows: Vec<Vec<String>> =
             view.columns.iter().map(|column| vec![column.name.to_owned(), column.about.to_owned()]).collect();
-        println!("{}\n", render::table(&["column", ""], &rows));
+        outln!("{}\n", render::table(&["column", ""], &rows));
     }
-    println!("example: sweep sql \"select trial, score, params from leaderboard where sweep = 'lr'\"");
+    outln!("example: sweep sql \"select trial, score, params from leaderboard where sweep = 'lr'\"");
     Ok(())
 }
 

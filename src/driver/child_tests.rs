@@ -13,6 +13,7 @@ async fn converse(script: &str, stop: bool) -> (Vec<String>, Exit, String) {
     let job = Job {
         protocol: PROTOCOL,
         sweep: "x".into(),
+        identity: "x 1".into(),
         run,
         params: crate::search::space::Point::default(),
         config: Spec::parse("x", "data.path = \"a.csv\"", &[]).expect("a good file").config,

@@ -27,6 +27,8 @@ pub enum MaterialError {
     Point { point: Point, problems: Problems },
     #[error("with {point}: {source}")]
     At { point: Point, source: Box<MaterialError> },
+    #[error("search.objective: {objective} needs {needed} classes, the documents have {found}")]
+    Objective { objective: String, needed: usize, found: usize },
     #[error("preparing the documents ended early")]
     Lost,
 }
@@ -81,7 +83,12 @@ impl Materials {
 
     /// Prepares what the points of a sweep will need, so that what cannot run is known before anything runs.
     pub async fn prepare(&mut self, spec: &Spec) -> Result<(), MaterialError> {
-        self.of(&spec.config).await?;
+        let material = self.of(&spec.config).await?;
+        let (objective, found) = (&spec.search.objective, material.corpus.classes().len());
+        let needed = objective.strip_prefix("precision_at_").and_then(|k| k.parse().ok()).unwrap_or(0);
+        if found < needed {
+            return Err(MaterialError::Objective { objective: objective.clone(), needed, found });
+        }
         for trial in 0..search::planned_trials(&spec.search).min(PREPARED) {
             let Some(point) = search::propose(&spec.search, trial) else {
                 break;
@@ -100,10 +107,19 @@ impl Materials {
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
+        let entries = match &config.model.encoder {
+            Encoder::Scratch(_) => usize::MAX,
+            Encoder::Folder(folder) => self.encoders[folder].vocab_size,
+        };
         let (project, cache, plan, config) =
             (self.project.clone(), self.cache.clone(), self.plan.clone(), config.clone());
         let made = tokio::task::spawn_blocking(move || make(&project, &cache, &plan, &config));
         let made = Arc::new(made.await.map_err(|_| MaterialError::Lost)??);
+        let found = made.corpus.vocabulary();
+        if found > entries {
+            let what = format!("its tokenizer has {found} entries, more than the {entries} of its embeddings");
+            return Err(MaterialError::Model { key: "encoder", what });
+        }
         self.known.insert(key, made.clone());
         Ok(made)
     }

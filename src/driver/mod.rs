@@ -20,7 +20,7 @@ pub use slots::{Card, Machine, Slot, SlotError, Slots};
 use crate::protocol::{self, Checkpoint, Job, Message};
 use crate::spec::{Encoder, Spec};
 use crate::store::{Millis, Store, StoreError, SweepRecord, Writer, fold_directory, log_path, sweep_directory};
-use crate::sweep::{Effect, Event, Fact, Place, Plan, RunId, SlotId, Sweep, SweepEnd};
+use crate::sweep::{Effect, Event, Exit, Fact, Place, Plan, RunId, SlotId, Sweep, SweepEnd};
 use child::{Child, Launch, Said};
 
 /// How often a run whose process died is tried again.
@@ -245,15 +245,16 @@ impl Driver<'_> {
     async fn spawn(&mut self, run: RunId, slot: SlotId) -> Event {
         match self.start(run, slot).await {
             Ok(place) => Event::Started { run, place },
-            Err(why) => Event::NotStarted { run, why },
+            Err(Unstarted::Configuration(why)) => Event::Exited { run, exit: Exit::Failed { why } },
+            Err(Unstarted::Process(why)) => Event::NotStarted { run, why: why.to_string() },
         }
     }
 
-    async fn start(&mut self, run: RunId, slot: SlotId) -> Result<Place, String> {
+    async fn start(&mut self, run: RunId, slot: SlotId) -> Result<Place, Unstarted> {
         let point = self.sweep.trial(run.trial).map(|trial| trial.point.clone()).unwrap_or_default();
         let spec = self.campaign.spec;
-        let mut config = spec.config_at(&point).map_err(|problems| problems.to_string())?;
-        let material = self.campaign.materials.of(&config).await.map_err(|error| error.to_string())?;
+        let mut config = spec.config_at(&point).map_err(Unstarted::configuration)?;
+        let material = self.campaign.materials.of(&config).await.map_err(Unstarted::configuration)?;
         if let Encoder::Folder(folder) = &mut config.model.encoder {
             *folder = self.campaign.record.project.join(&*folder).to_string_lossy().into_owned();
         }
@@ -264,6 +265,7 @@ impl Driver<'_> {
         let job = Job {
             protocol: protocol::PROTOCOL,
             sweep: name.clone(),
+            identity: format!("{name} {}", self.campaign.record.created.0),
             run,
             params: point,
             config,
@@ -284,11 +286,23 @@ impl Driver<'_> {
             slot: place,
             log: log_path(database, name, run),
         };
-        let child =
-            Child::start(launch, self.heard.clone()).map_err(|error| format!("cannot start a worker: {error}"))?;
+        let child = Child::start(launch, self.heard.clone()).map_err(Unstarted::Process)?;
         let pid = child.pid;
         self.children.insert(run, child);
         Ok(Place { device, host: self.host.clone(), pid })
+    }
+}
+
+/// Why a run did not start.
+enum Unstarted {
+    /// Its configuration cannot run.
+    Configuration(String),
+    Process(io::Error),
+}
+
+impl Unstarted {
+    fn configuration(error: impl std::fmt::Display) -> Self {
+        Self::Configuration(error.to_string())
     }
 }
 

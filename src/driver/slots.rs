@@ -94,13 +94,15 @@ impl Slots {
             return Err(SlotError::NoCards(why));
         }
         let each = resources.slots_per_device.unwrap_or(1);
-        let mut places = Vec::new();
+        let mut one_each = Vec::new();
         for number in numbers {
             let card = machine.cards.get(*number as usize);
             let card = card.ok_or(SlotError::NoSuchCard { wanted: *number, found: machine.cards.len() })?;
-            let slot = Slot { device: Device::Cuda, name: format!("cuda:{number}"), visible: card.visible.clone() };
-            places.extend(std::iter::repeat_n(slot, each));
+            let name = format!("cuda:{number}");
+            one_each.push(Slot { device: Device::Cuda, name, visible: card.visible.clone() });
         }
+        // all cards once before any of them twice
+        let mut places: Vec<Slot> = (0..each).flat_map(|_| one_each.iter().cloned()).collect();
         places.truncate(runs.max(1));
         let threads = (machine.cores / places.len()).max(1);
         let names: Vec<&str> =
@@ -176,7 +178,7 @@ mod tests {
         CPU with 8 cores: 3 runs at once, 2 threads each | 3 x 2 threads, visible ["", "", ""]
         Card 0, Card 1: 2 runs at once | 2 x 4 threads, visible ["4", "5"]
         Card 1: 2 runs at once | 2 x 4 threads, visible ["5", "5"]
-        Card 0, Card 1: 3 runs at once | 3 x 2 threads, visible ["4", "4", "4"]
+        Card 0, Card 1: 3 runs at once | 3 x 2 threads, visible ["4", "5", "4"]
         there is no card 5: 2 found
         no card was found: no driver; resources.devices = "cpu" runs without
         "#);

@@ -125,14 +125,27 @@ impl Params {
         Ok(())
     }
 
-    /// Values by name, for a checkpoint.
+    /// Values of all weights by name.
     pub fn tensors(&self) -> HashMap<String, Tensor> {
-        self.0.iter().map(|(name, param)| (name.clone(), param.value.as_tensor().clone())).collect()
+        self.values(|_| true)
     }
 
-    /// Sets the values; every name must be there with the same shape.
+    /// Values of the weights that are trained, for a checkpoint: the others are where they came from.
+    pub fn trained(&self) -> HashMap<String, Tensor> {
+        self.values(Param::is_trained)
+    }
+
+    fn values(&self, wanted: impl Fn(&Param) -> bool) -> HashMap<String, Tensor> {
+        self.0
+            .iter()
+            .filter(|(_, param)| wanted(param))
+            .map(|(name, param)| (name.clone(), param.value.as_tensor().clone()))
+            .collect()
+    }
+
+    /// Sets the values of the weights that are trained; every name must be there with the same shape.
     pub fn set(&self, tensors: &HashMap<String, Tensor>) -> Result<()> {
-        for (name, param) in &self.0 {
+        for (name, param) in self.0.iter().filter(|(_, param)| param.trained) {
             let Some(tensor) = tensors.get(name) else { candle_core::bail!("no weights named {name}") };
             if tensor.dims() != param.value.dims() {
                 candle_core::bail!("{name} is {:?}, not {:?}", tensor.dims(), param.value.dims());

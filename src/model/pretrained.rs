@@ -50,7 +50,23 @@ pub fn read_sizes(folder: &Path) -> Result<Sizes, PretrainedError> {
             with_defaults[key] = default;
         }
     }
-    serde_json::from_value(with_defaults).map_err(|error| read(error.to_string()))
+    let sizes: Sizes = serde_json::from_value(with_defaults).map_err(|error| read(error.to_string()))?;
+    let (hidden, heads) = (sizes.hidden_size, sizes.num_attention_heads);
+    let counts = [
+        sizes.vocab_size,
+        hidden,
+        heads,
+        sizes.intermediate_size,
+        sizes.max_position_embeddings,
+        sizes.type_vocab_size,
+    ];
+    if counts.contains(&0) {
+        return Err(read("a size is 0".to_owned()));
+    }
+    if !hidden.is_multiple_of(heads) {
+        return Err(read(format!("num_attention_heads ({heads}) must divide hidden_size ({hidden})")));
+    }
+    Ok(sizes)
 }
 
 /// Reads the encoder's weights, under the names that the model gives them. Files older than PyTorch 1.6 and those of
@@ -59,7 +75,9 @@ pub fn read_weights(folder: &Path, sizes: &Sizes) -> Result<HashMap<String, Tens
     let (path, tensors) = read_tensors(folder)?;
     let weights: HashMap<String, Tensor> =
         tensors.into_iter().map(|(name, tensor)| (modern_name(&name), tensor)).collect();
-    let mut names: Vec<String> = expected_names(sizes).filter(|name| !weights.contains_key(name)).collect();
+    let expected: Vec<(String, Vec<usize>)> = expected(sizes).collect();
+    let missing = expected.iter().filter(|(name, _)| !weights.contains_key(name));
+    let mut names: Vec<String> = missing.map(|(name, _)| name.clone()).collect();
     if !names.is_empty() {
         let more = names.len().saturating_sub(5);
         names.truncate(5);
@@ -67,6 +85,13 @@ pub fn read_weights(folder: &Path, sizes: &Sizes) -> Result<HashMap<String, Tens
             names.push(format!("and {more} more"));
         }
         return Err(PretrainedError::MissingWeights { path, names });
+    }
+    for (name, shape) in expected {
+        let found = weights[&name].dims();
+        if found != shape {
+            let why = format!("{name} has the shape {found:?}, config.json says {shape:?}");
+            return Err(PretrainedError::Read { path, why });
+        }
     }
     Ok(weights)
 }
@@ -105,23 +130,34 @@ fn modern_name(name: &str) -> String {
     format!("bert.{name}")
 }
 
-fn expected_names(sizes: &Sizes) -> impl Iterator<Item = String> + use<> {
-    let embeddings = ["word_embeddings.weight", "position_embeddings.weight", "token_type_embeddings.weight"];
-    let norms = ["LayerNorm.weight", "LayerNorm.bias"];
-    let embeddings = embeddings.into_iter().chain(norms).map(|name| format!("bert.embeddings.{name}"));
-    let parts = [
-        "attention.self.query",
-        "attention.self.key",
-        "attention.self.value",
-        "attention.output.dense",
-        "attention.output.LayerNorm",
-        "intermediate.dense",
-        "output.dense",
-        "output.LayerNorm",
+/// Names and shapes of the weights of these sizes.
+fn expected(sizes: &Sizes) -> impl Iterator<Item = (String, Vec<usize>)> + use<> {
+    let (width, inner) = (sizes.hidden_size, sizes.intermediate_size);
+    let embeddings = [
+        ("word_embeddings.weight", vec![sizes.vocab_size, width]),
+        ("position_embeddings.weight", vec![sizes.max_position_embeddings, width]),
+        ("token_type_embeddings.weight", vec![sizes.type_vocab_size, width]),
+        ("LayerNorm.weight", vec![width]),
+        ("LayerNorm.bias", vec![width]),
     ];
+    let embeddings = embeddings.into_iter().map(|(name, shape)| (format!("bert.embeddings.{name}"), shape));
+    let linear = [
+        ("attention.self.query", [width, width]),
+        ("attention.self.key", [width, width]),
+        ("attention.self.value", [width, width]),
+        ("attention.output.dense", [width, width]),
+        ("intermediate.dense", [inner, width]),
+        ("output.dense", [width, inner]),
+    ];
+    let linear = linear.into_iter().map(|(part, shape)| (part, shape.to_vec(), shape[0]));
+    let norms =
+        ["attention.output.LayerNorm", "output.LayerNorm"].into_iter().map(move |part| (part, vec![width], width));
+    let parts: Vec<(&str, Vec<usize>, usize)> = linear.chain(norms).collect();
     let layers = (0..sizes.num_hidden_layers).flat_map(move |index| {
-        parts.into_iter().flat_map(move |part| {
-            ["weight", "bias"].into_iter().map(move |kind| format!("bert.encoder.layer.{index}.{part}.{kind}"))
+        let layer = parts.clone().into_iter();
+        layer.flat_map(move |(part, weight, bias)| {
+            let name = format!("bert.encoder.layer.{index}.{part}");
+            [(format!("{name}.weight"), weight), (format!("{name}.bias"), vec![bias])]
         })
     });
     embeddings.chain(layers)

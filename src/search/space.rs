@@ -48,6 +48,11 @@ impl Space {
             .try_fold(1u32, |size, parameter| size.checked_mul(u32::try_from(parameter.domain.grid()?.len()).ok()?))
     }
 
+    /// The first value of every parameter.
+    pub fn first_point(&self) -> Point {
+        self.0.iter().map(|parameter| (parameter.name.clone(), parameter.domain.at(0.0))).collect()
+    }
+
     /// A point of the full grid; the last parameter varies fastest.
     pub fn grid_point(&self, index: u32) -> Option<Point> {
         let mut rest = index as usize;
@@ -68,8 +73,9 @@ impl Domain {
             Self::Values(values) => Some(values.clone()),
             Self::Float { .. } => None,
             Self::Integer { low, high, step, .. } => {
-                let count = usize::try_from((high - low) / step + 1).ok().filter(|count| *count <= 1_000_000)?;
-                Some((0..count as i64).map(|i| Value::from(low + i * step)).collect())
+                let count = (i128::from(*high) - i128::from(*low)) / i128::from(*step) + 1;
+                let count = i64::try_from(count).ok().filter(|count| *count <= 1_000_000)?;
+                Some((0..count).map(|i| Value::from(low + i * step)).collect())
             }
         }
     }
@@ -108,6 +114,13 @@ impl Domain {
 }
 
 impl Point {
+    /// The same with another value.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.0.insert(name.to_owned(), value);
+        self
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.0.iter()
     }

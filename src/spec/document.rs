@@ -12,7 +12,8 @@ use super::problem::{Problem, Problems};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Document {
     root: Map<String, Value>,
-    lines: BTreeMap<String, u32>,
+    /// None for a key that was set from outside.
+    lines: BTreeMap<String, Option<u32>>,
 }
 
 impl Document {
@@ -29,14 +30,16 @@ impl Document {
 
     /// Sets a dotted key, making the tables on its way. An inline value given as a whole is replaced in that key only.
     pub(super) fn set(&mut self, key: &str, value: Value) {
-        let mut path: Vec<&str> = key.split('.').collect();
-        let last = path.pop().unwrap_or(key);
+        const SPACE: &str = "search.space.";
+        self.lines.insert(key.to_owned(), None);
+        // a parameter's name holds dots itself
+        let parameter = key.strip_prefix(SPACE).map(|name| name.trim_matches('"'));
+        let mut path: Vec<&str> = if parameter.is_some() { vec!["search", "space"] } else { key.split('.').collect() };
+        let last = parameter.or_else(|| path.pop()).unwrap_or(key);
         let mut table = &mut self.root;
         for part in path {
             let entry = table.entry(part).or_insert_with(|| Value::Object(Map::new()));
-            if !entry.is_object() {
-                *entry = Value::Object(Map::new());
-            }
+            // what should be a table and is none is reported when it is read
             let Value::Object(inner) = entry else { return };
             table = inner;
         }
@@ -52,7 +55,7 @@ impl Document {
         let mut key = key;
         loop {
             if let Some(line) = self.lines.get(key) {
-                return Some(*line);
+                return *line;
             }
             key = &key[..key.rfind('.')?];
         }
@@ -61,7 +64,7 @@ impl Document {
 
 struct Reading<'a> {
     text: &'a str,
-    lines: BTreeMap<String, u32>,
+    lines: BTreeMap<String, Option<u32>>,
     problems: Problems,
 }
 
@@ -70,7 +73,7 @@ impl Reading<'_> {
         let mut map = Map::new();
         for (name, value) in table {
             let key = join(path, name.get_ref());
-            self.lines.insert(key.clone(), line_of(self.text, name.span().start));
+            self.lines.insert(key.clone(), Some(line_of(self.text, name.span().start)));
             map.insert(name.get_ref().to_string(), self.value(&key, value));
         }
         map

@@ -3,6 +3,7 @@
 mod data;
 mod document;
 mod folds;
+mod keys;
 mod model;
 mod problem;
 mod reader;
@@ -25,6 +26,7 @@ pub use search::{Direction, Sampler, Search};
 pub use train::{EarlyStopping, Freeze, Loss, Schedule, Train, Warmup};
 
 use crate::metrics;
+use crate::search::propose;
 use crate::search::space::Point;
 use document::Document;
 use reader::{Reader, nearest};
@@ -33,7 +35,7 @@ use reader::{Reader, nearest};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     pub name: String,
-    /// The configuration where nothing is varied.
+    /// The configuration where nothing is varied, or at the first point where only points are good.
     pub config: Config,
     pub folds: FoldPlan,
     pub search: Search,
@@ -59,7 +61,7 @@ pub struct Override {
 
 const SECTIONS: [&str; 4] = ["data.", "text.", "model.", "train."];
 
-/// Combinations of a grid that are resolved one by one before anything runs.
+/// Points that are resolved one by one before anything runs.
 const CHECKED_POINTS: u32 = 2_000;
 
 impl Spec {
@@ -75,13 +77,25 @@ impl Spec {
         if !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) || name.starts_with('.') {
             reader.problem("name", format!("{name:?}: letters, digits, - _ and . only (it names a folder)"));
         }
-        let config = Config::read(&mut reader);
+        for section in ["data", "text", "model", "train"] {
+            reader.ask(section);
+        }
         let folds = reader.section("folds", FoldPlan::read);
         let search = reader.section("search", Search::read);
         let resources = reader.section("resources", Resources::read);
         reader.finish();
+        check_objective(&search, &document, &mut problems);
+        // a key that is varied need not be good where it is not
+        let written = Self::config_of(&document, &Point::default());
+        let first = Self::config_of(&document, &search.space.first_point());
+        let config = match (written, first) {
+            (Ok(config), _) | (Err(_), Ok(config)) => config,
+            (Err(found), Err(_)) => {
+                problems.extend(found);
+                return Err(problems.sorted());
+            }
+        };
         let spec = Self { name, config, folds, search, resources, document };
-        spec.check_objective(&mut problems);
         if problems.is_empty() {
             spec.check_space(&mut problems);
         }
@@ -90,7 +104,11 @@ impl Spec {
 
     /// The configuration at a point of the space.
     pub fn config_at(&self, point: &Point) -> Result<Config, Problems> {
-        let mut document = self.document.clone();
+        Self::config_of(&self.document, point)
+    }
+
+    fn config_of(document: &Document, point: &Point) -> Result<Config, Problems> {
+        let mut document = document.clone();
         for (key, value) in point.iter() {
             document.set(key, value.clone());
         }
@@ -100,50 +118,55 @@ impl Spec {
         problems.into_result(config)
     }
 
-    fn check_objective(&self, problems: &mut Problems) {
-        let known = metrics::names(self.config.data.is_multi_label());
-        let objective = &self.search.objective;
-        if known.contains(&objective.as_str()) {
-            return;
-        }
-        let hint = nearest(objective, known.iter().copied())
-            .map_or_else(|| format!("known: {}", known.join(", ")), |name| format!("did you mean `{name}`?"));
-        let what = format!("no metric {objective:?} for this task; {hint}");
-        problems.add(Problem::new("search.objective", self.document.line("search.objective"), what));
-    }
-
-    /// Every value of the space must give a configuration that can run.
+    /// Every point of the space must give a configuration that can run: the ends of every parameter are tried, and the
+    /// points that come first.
     fn check_space(&self, problems: &mut Problems) {
         let space = &self.search.space;
+        let line = |key: &str| self.document.line(key).or_else(|| self.document.line("search.space"));
         for parameter in space.parameters() {
-            let key = document::join("search.space", &parameter.name);
-            let line = self.document.line(&key).or_else(|| self.document.line("search.space"));
             if !SECTIONS.iter().any(|section| parameter.name.starts_with(section)) {
-                problems.add(Problem::new(&key, line, "only keys of data, text, model and train can be varied"));
-                continue;
-            }
-            for value in parameter.domain.representatives() {
-                let point = Point::from_iter([(parameter.name.clone(), value.clone())]);
-                self.check_point(&point, &key, line, problems);
+                let key = document::join("search.space", &parameter.name);
+                let what = "only keys of data, text, model and train can be varied";
+                problems.add(Problem::new(&key, line(&key), what));
             }
         }
-        if !problems.is_empty() || self.search.sampler != Sampler::Grid {
+        if !problems.is_empty() {
             return;
         }
-        for index in 0..space.grid_size().unwrap_or(0).min(CHECKED_POINTS) {
-            if let Some(point) = space.grid_point(index) {
-                self.check_point(&point, "search.space", self.document.line("search.space"), problems);
+        let ends = space.parameters().iter().flat_map(|parameter| {
+            let values = parameter.domain.representatives().into_iter();
+            values.map(|value| space.first_point().with(&parameter.name, value))
+        });
+        let points = ends.chain((0..CHECKED_POINTS).map_while(|trial| propose(&self.search, trial)));
+        for point in points {
+            let Err(found) = self.config_at(&point) else { continue };
+            for problem in found.iter() {
+                let culprit = point.iter().find(|(name, _)| **name == problem.key);
+                let key =
+                    culprit.map_or_else(|| "search.space".to_owned(), |(name, _)| document::join("search.space", name));
+                if problems.iter().filter(|known| known.key == key).count() < SHOWN_PROBLEMS {
+                    let what = format!("with {point}: {}: {}", problem.key, problem.what);
+                    problems.add(Problem::new(&key, line(&key), what));
+                }
             }
         }
     }
+}
 
-    fn check_point(&self, point: &Point, key: &str, line: Option<u32>, problems: &mut Problems) {
-        let Err(found) = self.config_at(point) else { return };
-        for problem in found.iter() {
-            let what = format!("with {point}: {}: {}", problem.key, problem.what);
-            problems.add(Problem::new(key, line, what));
-        }
+/// Problems of one parameter that are reported; the others are much like them.
+const SHOWN_PROBLEMS: usize = 2;
+
+fn check_objective(search: &Search, document: &Document, problems: &mut Problems) {
+    let multi_label = document.root().get("data").is_some_and(|data| data.get("labels").is_some());
+    let known = metrics::names(multi_label);
+    let objective = &search.objective;
+    if known.contains(&objective.as_str()) {
+        return;
     }
+    let hint = nearest(objective, known.iter().copied())
+        .map_or_else(|| format!("known: {}", known.join(", ")), |name| format!("did you mean `{name}`?"));
+    let what = format!("no metric {objective:?} for this task; {hint}");
+    problems.add(Problem::new("search.objective", document.line("search.objective"), what));
 }
 
 impl Config {

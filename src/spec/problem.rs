@@ -49,13 +49,20 @@ impl Problems {
         self.0.iter()
     }
 
-    /// The value if nothing is wrong.
-    pub fn into_result<T>(mut self, value: T) -> Result<T, Self> {
-        if self.0.is_empty() {
-            return Ok(value);
+    pub(super) fn extend(&mut self, other: Self) {
+        for problem in other.0 {
+            self.add(problem);
         }
+    }
+
+    pub(super) fn sorted(mut self) -> Self {
         self.0.sort_by_key(|problem| problem.line.unwrap_or(u32::MAX));
-        Err(self)
+        self
+    }
+
+    /// The value if nothing is wrong.
+    pub fn into_result<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.sorted()) }
     }
 }
 

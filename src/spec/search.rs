@@ -94,6 +94,9 @@ fn read_space(reader: &mut Reader<'_>) -> Space {
     let mut parameters = Vec::new();
     for (name, domain) in flatten(table) {
         match read_domain(domain) {
+            Ok(_) if parameters.iter().any(|known: &Parameter| known.name == name) => {
+                reader.problem_at(&["space", &name], "stands there twice");
+            }
             Ok(domain) => parameters.push(Parameter { name, domain }),
             Err(what) => reader.problem_at(&["space", &name], what),
         }

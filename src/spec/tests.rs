@@ -192,3 +192,35 @@ fn nested_and_dotted_parameters_mean_the_same() {
     let names: Vec<&str> = spec.search.space.parameters().iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["train.epochs", "model.keep"]);
 }
+
+#[test]
+fn resolved_keys_say_the_same_again() {
+    let files = [
+        GOOD.to_owned(),
+        format!("train.loss = \"focal\"\ntrain.warmup_steps = 3\nmodel.encoder = \"some/folder\"\n{GOOD}"),
+        "train.freeze = { embeddings = true, layers = \"all\" }\ndata = { path = \"a.csv\", labels = \"l\" }"
+            .to_owned(),
+        format!(
+            "train.early_stopping = {{ patience = 2 }}\nmodel.aggregator = {{ pooling = \"max\", feed_forward = 9 }}\n{GOOD}"
+        ),
+    ];
+    for file in files {
+        let spec = Spec::parse("x", &file, &[]).expect("a good file");
+        let again: Vec<Override> = spec.config.keys().into_iter().map(|(key, value)| Override { key, value }).collect();
+        let empty = Spec::parse("x", "", &again).unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(empty.config, spec.config);
+    }
+}
+
+#[test]
+fn a_space_is_judged_by_its_points() {
+    let together = "data.path = \"a.csv\"\nmodel.stride = 300\n[search.space]\n\"model.segment_len\" = [512]\n\
+                    \"model.hidden\" = [96, 192]\n\"model.heads\" = [3, 6]\n\"model.aggregator.heads\" = [3]";
+    let spec = Spec::parse("x", together, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(spec.config.model.segment_len, 512);
+    let twice = "data.path = \"a.csv\"\n[search.space]\n\"train.epochs\" = [1]\ntrain.epochs = [2]";
+    assert_snapshot!(problems(twice), @r#"  search.space."train.epochs": stands there twice  (line 3)"#);
+    let change = Override::parse("search.space.train.learning_rate=[1e-4]").expect("a good override");
+    let spec = Spec::parse("x", GOOD, &[change]).expect("a good override");
+    assert_eq!(spec.search.space.grid_size(), Some(2));
+}

@@ -10,7 +10,7 @@ pub struct Train {
     pub epochs: usize,
     /// Documents per optimiser step.
     pub batch_size: usize,
-    /// Most padded tokens that go through the encoder at once; gradients are accumulated exactly.
+    /// Most tokens that go through the encoder at once; gradients are accumulated exactly.
     pub micro_batch_tokens: usize,
     pub learning_rate: f64,
     /// For everything above the encoder; none: `learning_rate`.

@@ -1,6 +1,7 @@
 //! What each fact changes in the tables, all in the writer's transaction.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use super::statements::{
     Db, free_name, insert_sweep, json, measured, next_seq, predicted, rest_trials, run_ended, run_started, saved,
@@ -159,8 +160,14 @@ impl Projection {
         Ok(id)
     }
 
-    pub(super) async fn create(&mut self, db: &mut Db, new: &NewSweep, at: Millis) -> sqlx::Result<SweepKey> {
-        let name = free_name(db, &new.name).await?;
+    pub(super) async fn create(
+        &mut self,
+        db: &mut Db,
+        path: &Path,
+        new: &NewSweep,
+        at: Millis,
+    ) -> sqlx::Result<SweepKey> {
+        let name = free_name(db, path, &new.name).await?;
         insert_sweep(db, &name, new, at).await
     }
 

@@ -16,6 +16,7 @@ use crate::sweep::{Fact, FoldId, RunId, TrialId};
 #[derive(Clone, Debug, PartialEq)]
 pub struct SweepRecord {
     pub key: SweepKey,
+    pub created: Millis,
     pub name: String,
     pub state: SweepState,
     /// The sweep file, as it was written.
@@ -182,6 +183,7 @@ impl FromRow<'_, SqliteRow> for SweepRecord {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
         Ok(Self {
             key: SweepKey(row.try_get("id")?),
+            created: Millis(row.try_get("created_ms")?),
             name: row.try_get("name")?,
             state: row.try_get("state")?,
             spec: row.try_get("spec")?,

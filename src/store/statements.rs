@@ -1,8 +1,11 @@
 //! The statements of the writer, one a function.
 
+use std::path::Path;
+
 use serde::Serialize;
 use sqlx::sqlite::SqliteConnection;
 
+use super::layout::sweep_directory;
 use super::{Millis, NewSweep, SweepKey};
 use crate::protocol::{Checkpoint, CheckpointKind, Measurement, Prediction, Split};
 use crate::search::space::Point;
@@ -11,14 +14,16 @@ use crate::sweep::{Place, RunEnd, SlotId, SweepEnd, TrialEnd, TrialId};
 
 pub(super) type Db = SqliteConnection;
 
-pub(super) async fn free_name(db: &mut Db, wanted: &str) -> sqlx::Result<String> {
+/// A name that no sweep of this database has, nor one of another database beside it: the files of a sweep lie under its
+/// name.
+pub(super) async fn free_name(db: &mut Db, path: &Path, wanted: &str) -> sqlx::Result<String> {
     let mut name = wanted.to_owned();
     for number in 2u64.. {
         let taken: bool = sqlx::query_scalar("select exists (select 1 from sweep where name = ?)")
             .bind(&name)
             .fetch_one(&mut *db)
             .await?;
-        if !taken {
+        if !taken && !sweep_directory(path, &name).exists() {
             break;
         }
         name = format!("{wanted}-{number}");

@@ -132,7 +132,7 @@ impl File {
         let mut keys = Vec::with_capacity(batch.len());
         for request in batch {
             keys.push(match &request.work {
-                Work::Create(new) => self.projection.create(&mut transaction, new, request.at).await?,
+                Work::Create(new) => self.projection.create(&mut transaction, &self.path, new, request.at).await?,
                 Work::Facts(sweep, facts) => {
                     for fact in facts {
                         self.projection.apply(&mut transaction, *sweep, request.at, fact).await?;

@@ -212,7 +212,11 @@ impl Effects<'_> {
                     self.record(Fact::RunStarted { run, slot, place });
                 }
             }
-            Event::NotStarted { run, why } => self.end_run(run, RunEnd::Failed { why }),
+            Event::NotStarted { run, why } => {
+                // the next one would hardly start either: stop before every trial has failed
+                self.sweep.phase = Phase::Draining { why: format!("a run could not be started: {why}") };
+                self.end_run(run, RunEnd::Interrupted { why });
+            }
             Event::Measured { run, measurement } => self.record(Fact::Measured { run, measurement }),
             Event::Saved { run, checkpoint } => self.record(Fact::Saved { run, checkpoint }),
             Event::Predicted { run, predictions } => self.record(Fact::Predicted { run, predictions }),

@@ -90,7 +90,8 @@ impl Trial {
     pub(super) fn reopen(&mut self) {
         self.end = None;
         for progress in self.folds.values_mut() {
-            if !matches!(progress.state, FoldState::Finished { .. }) {
+            // one that still counts as running is ended as lost when the sweep begins again
+            if !matches!(progress.state, FoldState::Finished { .. } | FoldState::Running { .. }) {
                 progress.state = FoldState::Waiting;
                 progress.crashes = 0;
             }

@@ -1,5 +1,7 @@
 //! Scores of a model on documents.
 
+use std::collections::BTreeMap;
+
 use candle_core::Result;
 
 use super::batches::micro_batches;
@@ -7,6 +9,7 @@ use super::fit::Material;
 use crate::metrics::{Report, Truth};
 use crate::model::Pass;
 use crate::protocol::Prediction;
+use crate::text::Corpus;
 
 /// What a model says of the validation documents.
 pub(super) struct Evaluation {
@@ -41,6 +44,17 @@ pub(super) fn evaluate(material: &Material<'_>) -> Result<Evaluation> {
 }
 
 impl Evaluation {
+    /// All metrics by name, those of a class as `f1/CLASS`.
+    pub(super) fn measures(&self, corpus: &Corpus) -> BTreeMap<String, f64> {
+        let mut values = self.report.values.clone();
+        values.insert("undefined_classes".to_owned(), self.report.undefined_classes as f64);
+        for (class, scores) in corpus.classes().iter().zip(&self.report.per_class) {
+            let of_class = [("precision", scores.precision), ("recall", scores.recall), ("f1", scores.f1)];
+            values.extend(of_class.map(|(name, value)| (format!("{name}/{class}"), value)));
+        }
+        values
+    }
+
     /// One prediction a document.
     pub(super) fn predictions(&self, material: &Material<'_>) -> Vec<Prediction> {
         let (job, corpus) = (material.job, material.corpus);

@@ -78,8 +78,8 @@ struct Best {
 const BEST: &str = "best.safetensors";
 const LAST: &str = "last.safetensors";
 
-/// Trains a run to its end, from its last checkpoint if there is one. All weights of the best epoch are restored
-/// before the validation documents are predicted.
+/// Trains a run to its end, from its last checkpoint if there is one. The predictions of the validation documents, the
+/// score and the best checkpoint are those of the best epoch.
 pub fn fit(fit: Fit<'_>) -> Result<Done, FitError> {
     let Fit { job, device, report } = fit;
     let corpus = Corpus::open(Path::new(&job.documents))?;
@@ -179,8 +179,8 @@ impl<'r, 'a> Run<'r, 'a> {
             }
         };
         let (tensors, state) = loaded;
-        if state.best.is_some() && checkpoint::load::<State>(&self.directory.join(BEST)).ok().flatten().is_none() {
-            tracing::warn!("the best checkpoint is missing or damaged: beginning anew");
+        if state.best.is_some() && !self.has_best(&state) {
+            tracing::warn!("the best checkpoint is missing, damaged or another: beginning anew");
             return;
         }
         let params = self.material.model.params();
@@ -193,6 +193,12 @@ impl<'r, 'a> Run<'r, 'a> {
             }
             Err(error) => tracing::warn!("{} does not fit: {error}; beginning anew", path.display()),
         }
+    }
+
+    /// Whether the best checkpoint is the one that this state speaks of.
+    fn has_best(&self, state: &State) -> bool {
+        let best = checkpoint::load::<State>(&self.directory.join(BEST)).ok().flatten();
+        best.is_some_and(|(_, best)| best.fingerprint == state.fingerprint && best.best == state.best)
     }
 
     /// Segment vectors of an encoder that does not change are computed once.
@@ -226,7 +232,7 @@ impl<'r, 'a> Run<'r, 'a> {
         let mut norms = 0.0f64;
         for batch in &batches {
             let (loss, norm) = self.step(batch, total)?;
-            losses += loss;
+            losses += loss * batch.len() as f64;
             norms = norms.max(norm);
             self.say(Message::Progress(Progress {
                 epoch: self.state.epoch as u32 + 1,
@@ -237,10 +243,10 @@ impl<'r, 'a> Run<'r, 'a> {
             }))?;
         }
         self.state.epoch += 1;
-        let values = [("loss", losses / batches.len() as f64), ("gradient_norm_max", norms)];
+        let values = [("loss", losses / job.train.len() as f64), ("gradient_norm_max", norms)];
         self.measure(Split::Train, values.map(|(name, value)| (name.to_owned(), value)).into())?;
         let evaluation = evaluate(self.material)?;
-        self.measure(Split::Validation, evaluation.report.values.clone())?;
+        self.measure(Split::Validation, evaluation.measures(self.material.corpus))?;
         self.judge(evaluation)?;
         self.save(CheckpointKind::Last)
     }
@@ -291,7 +297,7 @@ impl<'r, 'a> Run<'r, 'a> {
 
     fn save(&mut self, kind: CheckpointKind) -> Result<(), FitError> {
         let params = self.material.model.params();
-        let mut tensors = params.tensors();
+        let mut tensors = params.trained();
         let name = match kind {
             CheckpointKind::Best => BEST,
             CheckpointKind::Last => {
@@ -313,7 +319,7 @@ impl<'r, 'a> Run<'r, 'a> {
     fn finish(mut self) -> Result<Done, FitError> {
         let job = self.material.job;
         let Some(best) = self.state.best else {
-            let hint = "some class is missing from the validation documents; choose another search.objective";
+            let hint = "a class is missing from the validation documents; choose another search.objective";
             return Err(FitError::NoScore { objective: job.objective.clone(), hint });
         };
         let evaluation = if let Some(evaluation) = self.evaluation.take() {
@@ -355,7 +361,10 @@ fn noise(seed: u64, step: u64) -> u64 {
 /// A hash of everything that the weights depend on.
 fn fingerprint(job: &Job) -> String {
     let mut hasher = Sha256::new();
-    let parts = (&job.config, &job.objective, job.direction, &job.train, &job.validation, &job.documents);
+    // the name of the file of tokens is a hash of what it holds; its directory may be written in many ways
+    let documents = Path::new(&job.documents).file_name().map(|name| name.to_string_lossy().into_owned());
+    let about = (&job.identity, env!("CARGO_PKG_VERSION"), &job.config, &job.objective, job.direction);
+    let parts = (about, &job.train, &job.validation, documents);
     hasher.update(serde_json::to_vec(&parts).unwrap_or_default());
     hex(&hasher.finalize())
 }

@@ -1,5 +1,6 @@
 //! Whatever dies, a sweep goes on: no run twice, none lost, the same scores.
 
+use std::io::{BufRead, BufReader};
 use std::process::Child;
 
 use rustix::process::Signal;
@@ -84,10 +85,11 @@ fn the_first_ctrl_c_drains_the_second_ends() {
     project.wait_for(UNDER_WAY);
     signal(child.id(), Signal::INT);
     // the second is sent once the first was understood
-    project.wait_for("select 1 from runs where state = 'running'");
-    signal(child.id(), Signal::TERM);
-    let outcome = end(child);
-    assert_eq!(outcome.code, Some(5), "{}", outcome.err);
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("Ctrl-C again ends them now")));
+    signal(child.id(), Signal::INT);
+    assert!(said.any(|line| line.unwrap().contains("interrupted: Ctrl-C")));
+    assert_eq!(end(child).code, Some(5));
     assert_eq!(project.sql("select distinct state from runs order by 1"), ["finished", "interrupted"]);
 
     assert_eq!(project.sweep(&["resume"]).code, Some(0));
@@ -124,6 +126,28 @@ fn a_damaged_checkpoint_is_not_used() {
     }
     assert_eq!(project.sweep(&["resume"]).code, Some(0));
     assert_eq!(project.sql(SCORES), undisturbed());
+}
+
+#[test]
+fn a_new_database_does_not_take_over_old_checkpoints() {
+    let project = Project::new();
+    assert_eq!(project.sweep(&["run", "small.toml"]).code, Some(0));
+    std::fs::remove_file(project.path("experiments.db")).unwrap();
+    let outcome = project.sweep(&["run", "small.toml"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    assert_eq!(project.sql("select sweep from sweeps"), ["small-2"], "the files of the old sweep are left alone");
+    let measured = "select count(*) from metrics where name = 'macro_f1' and split = 'validation'";
+    assert_eq!(project.sql(measured), ["8"], "every epoch of every fold was trained");
+}
+
+#[test]
+fn a_reader_who_has_heard_enough_is_no_panic() {
+    let project = Project::new();
+    assert_eq!(project.sweep(&["run", "small.toml"]).code, Some(0));
+    let program = env!("CARGO_BIN_EXE_sweep");
+    let script = format!("{program} sql 'select a.* from metrics a, metrics b' | head -1; {program} ls | true");
+    let output = std::process::Command::new("sh").args(["-c", &script]).current_dir(project.path("")).output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
 
 #[test]

@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["spec", "search", "protocol", "sweep"]),
     ("driver", &["spec", "search", "protocol", "sweep", "text", "model", "store"]),
     ("settings", &[]),
-    ("failure", &["driver", "spec", "store"]),
+    ("failure", &["driver", "spec", "store", "text"]),
     ("cli", &["driver", "failure", "protocol", "search", "settings", "spec", "store", "sweep", "text", "worker"]),
     ("main", &["cli"]),
 ];
@@ -108,6 +108,9 @@ fn no_arrow_points_outwards() {
             if known && used != module && !allowed.contains(&used.as_str()) {
                 wrong.push(format!("{}: {module} must not use {used}", path.display()));
             }
+        }
+        if code.contains("crate::{") || code.contains("super::super::") {
+            wrong.push(format!("{}: write paths of the crate one by one", path.display()));
         }
         if CORE.contains(&module.as_str()) {
             let found = IMPURE.iter().filter(|name| code.contains(*name));
