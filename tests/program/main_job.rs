@@ -129,3 +129,18 @@ fn a_frozen_encoder_and_early_stopping() {
         assert!(epochs.parse::<u32>().unwrap() <= 4, "patience of 2 ended it after {epochs} epochs");
     }
 }
+
+#[test]
+fn the_sweep_files_in_the_documents_are_good() {
+    for name in ["README.md", "docs/sweep-file.md", "docs/results.md"] {
+        let text = std::fs::read_to_string(repository().join(name)).unwrap();
+        let blocks: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        assert!(!blocks.is_empty(), "{name}");
+        for block in blocks {
+            // an excerpt speaks of a sweep whose data are elsewhere
+            let data = if block.contains("[data]") { "" } else { "data.path = \"a.jsonl\"\nsearch.sampler = \"random\"\n" };
+            let spec = sweep::spec::Spec::parse("x", &format!("{data}{block}"), &[]);
+            assert!(spec.is_ok(), "{name}: {}\n{block}", spec.unwrap_err());
+        }
+    }
+}
