@@ -41,7 +41,7 @@ main() {
     repository=$here
     about="$(dirname "$sweep")/about.txt"
     logs=${GPU_CHECK_LOGS:-$(mktemp -d "${TMPDIR:-/tmp}/gpu-check.XXXXXX")}
-    mkdir -p "$logs"
+    mkdir -p "$logs/lr" "$logs/gpu"
     logs=$(cd "$logs" && pwd)
     cd "$repository"
     trap clean EXIT
@@ -188,7 +188,6 @@ ask() { "$sweep" sql "$2" --db "$1" --format csv | sed -n 2p; }
 
 main_job() {
     local db="$logs/lr/experiments.db"
-    mkdir -p "$logs/lr"
     peak_memory >/dev/null
     local from=$SECONDS
     "$sweep" run sweeps/lr.toml --db "$db" || return
@@ -201,27 +200,30 @@ main_job() {
     [[ ${runs:-0} -gt 0 && ${elsewhere:-1} -eq 0 ]] || { result+="; $elsewhere runs did not finish on the card"; return 1; }
 }
 
-# Tokens of the documents trained on, over the time of the runs, their start and their validation included. Tokens
-# that two windows share count once. To be replaced by a benchmark of the training step.
+# Tokens of the documents that the windows hold, over the time of the runs, their start and their validation included.
+# Tokens that two windows share count once. To be replaced by a benchmark of the training step.
 speed() {
     local spec=sweeps/gpu.toml db="$logs/gpu/experiments.db"
     if [[ ! -e $spec ]]; then
         result="not measured: there is no $spec"
         return
     fi
-    local tokens rate peak
-    tokens=$("$sweep" check "$spec" --format json | grep -oE '"tokens": *[0-9]+' | sed -n '1s/[^0-9]//gp') ||
-        { result="sweep check gives no number of tokens"; return 1; }
-    mkdir -p "$logs/gpu"
+    local tokens truncated rate peak
+    "$sweep" check "$spec" --db "$db" --format json >"$logs/check.json" || return
+    tokens=$(statistic tokens) truncated=$(statistic truncated_share)
+    [[ -n $tokens && -n $truncated ]] || { result="sweep check gives no numbers of tokens"; return 1; }
     peak_memory >/dev/null
     "$sweep" run "$spec" --db "$db" || return
     peak=$(peak_memory)
     # a fold trains on all documents but its own
-    rate=$(ask "$db" "select printf('%.0f', $tokens * avg(1 - 1.0 / s.folds) * sum(r.epochs) / sum(r.seconds))
-        from runs r join sweeps s using (sweep) where r.state = 'finished' and r.device like 'cuda%'")
+    rate=$(ask "$db" "select printf('%.0f', $tokens * (1 - $truncated) * avg(1 - 1.0 / s.folds) * sum(r.epochs)
+        / sum(r.seconds)) from runs r join sweeps s using (sweep) where r.state = 'finished' and r.device like 'cuda%'")
     [[ ${rate:-0} -gt 0 ]] || { result="no run finished on the card"; return 1; }
-    result="$rate tokens/s in training ($spec, $tokens tokens), up to $peak MiB of the card"
+    result="$rate tokens/s in training ($spec), up to $peak MiB of the card"
 }
+
+# A number of sweep check.
+statistic() { sed -nE "s/^ *\"$1\": ([0-9.e-]+),?$/\1/p" "$logs/check.json"; }
 
 report() {
     local index

@@ -103,23 +103,23 @@ struct Loaded {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if matches!(cli.command, Command::Worker) {
-        log_to_stderr("info");
+        // this filter is a good one
+        let _ = log_to_stderr("info");
         return crate::worker::work();
     }
     let result = settings(&cli.common).and_then(|settings| {
-        log_to_stderr(&settings.log);
+        log_to_stderr(&settings.log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Code::Broken, format!("cannot start: {error}")))?;
         runtime.block_on(dispatch(cli.command, &settings, cli.common.format))
     });
-    let code = match result {
-        Ok(code) => code,
+    match result {
+        Ok(code) => ExitCode::from(code as u8),
         Err(failure) => {
             errln!("{failure}");
-            failure.code
+            ExitCode::from(failure.code as u8)
         }
-    };
-    ExitCode::from(code as u8)
+    }
 }
 
 async fn dispatch(command: Command, settings: &Settings, format: Format) -> Result<Code, Failure> {
@@ -150,10 +150,14 @@ fn settings(common: &Common) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-fn log_to_stderr(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| "warn".into());
+fn log_to_stderr(filter: &str) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
+        let what = format!("{filter:?} is no filter of logs: {error}");
+        Failure::new(Code::Usage, what).hint("such as warn, info or sweep=debug")
+    })?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
+    Ok(())
 }
 
 impl SpecArgs {

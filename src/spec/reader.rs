@@ -118,7 +118,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
         match self.ask(key)? {
-            Value::String(text) if text.trim().is_empty() => {
+            // a separator may be a space
+            Value::String(text) if text.is_empty() || (text.trim().is_empty() && key != "separator") => {
                 self.problem(key, "must not be empty".to_owned());
                 None
             }

@@ -1,6 +1,7 @@
 //! Learns WordPiece vocabularies. The trainer of the tokenizers library walks hash maps in random order, so that two
 //! runs on the same text give different ids and, with ties, different pieces; a sweep must be repeatable.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokenizers::{NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
@@ -19,9 +20,10 @@ pub(super) fn learn<N: Normalizer, P: PreTokenizer>(
     let mut learner = Learner::new(count_words(texts, normalizer, split)?);
     let mut pieces = learner.characters();
     pieces.truncate(most);
+    let mut known: BTreeSet<String> = pieces.iter().cloned().collect();
     while pieces.len() < most {
         let Some(piece) = learner.merge() else { break };
-        if !pieces.contains(&piece) {
+        if known.insert(piece.clone()) {
             pieces.push(piece);
         }
     }
@@ -51,6 +53,8 @@ type Pair = (String, String);
 struct Learner {
     words: Vec<(Vec<String>, u64)>,
     pairs: BTreeMap<Pair, u64>,
+    /// The same by frequency, the first of equals last.
+    ranked: BTreeSet<(u64, Reverse<Pair>)>,
     /// Words that hold a pair, or held it once.
     places: BTreeMap<Pair, BTreeSet<usize>>,
 }
@@ -64,7 +68,7 @@ impl Learner {
             word.chars().enumerate().map(spelled).collect()
         };
         let words = words.into_iter().map(|(word, count)| (spell(&word), count)).collect();
-        let mut learner = Self { words, pairs: BTreeMap::new(), places: BTreeMap::new() };
+        let mut learner = Self { words, pairs: BTreeMap::new(), ranked: BTreeSet::new(), places: BTreeMap::new() };
         for index in 0..learner.words.len() {
             learner.count(index, true);
         }
@@ -80,17 +84,16 @@ impl Learner {
         }
         let mut frequent: Vec<(u64, &String)> =
             counts.into_iter().map(|(piece, count)| (count, piece)).filter(|(count, _)| *count > 1).collect();
-        frequent.sort_by_key(|(count, piece)| (std::cmp::Reverse(*count), *piece));
+        frequent.sort_by_key(|(count, piece)| (Reverse(*count), *piece));
         frequent.into_iter().map(|(_, piece)| piece.clone()).collect()
     }
 
     /// Merges the most frequent pair everywhere; none when no pair occurs twice.
     fn merge(&mut self) -> Option<String> {
-        let best = self.pairs.iter().max_by_key(|(pair, count)| (**count, std::cmp::Reverse(*pair)))?;
-        if *best.1 < 2 {
+        let (count, Reverse(pair)) = self.ranked.last()?.clone();
+        if count < 2 {
             return None;
         }
-        let pair = best.0.clone();
         let merged = format!("{}{}", pair.0, pair.1.trim_start_matches(CONTINUED));
         for index in self.places.remove(&pair).unwrap_or_default() {
             self.count(index, false);
@@ -107,7 +110,9 @@ impl Learner {
             self.words[index].0 = joined;
             self.count(index, true);
         }
-        self.pairs.remove(&pair);
+        if let Some(left) = self.pairs.remove(&pair) {
+            self.ranked.remove(&(left, Reverse(pair)));
+        }
         Some(merged)
     }
 
@@ -116,11 +121,11 @@ impl Learner {
         for pair in pieces.windows(2) {
             let pair = (pair[0].clone(), pair[1].clone());
             let total = self.pairs.entry(pair.clone()).or_default();
+            self.ranked.remove(&(*total, Reverse(pair.clone())));
+            *total = if add { *total + count } else { total.saturating_sub(*count) };
+            self.ranked.insert((*total, Reverse(pair.clone())));
             if add {
-                *total += count;
                 self.places.entry(pair).or_default().insert(index);
-            } else {
-                *total = total.saturating_sub(*count);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The training loop of one run.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -76,6 +77,7 @@ struct Best {
 }
 
 const BEST: &str = "best.safetensors";
+const PREVIOUS: &str = "best.previous.safetensors";
 const LAST: &str = "last.safetensors";
 
 /// Trains a run to its end, from its last checkpoint if there is one. The predictions of the validation documents, the
@@ -179,7 +181,7 @@ impl<'r, 'a> Run<'r, 'a> {
             }
         };
         let (tensors, state) = loaded;
-        if state.best.is_some() && !self.has_best(&state) {
+        if state.best.is_some() && !self.restore_best(&state) {
             tracing::warn!("the best checkpoint is missing, damaged or another: beginning anew");
             return;
         }
@@ -195,10 +197,14 @@ impl<'r, 'a> Run<'r, 'a> {
         }
     }
 
-    /// Whether the best checkpoint is the one that this state speaks of.
-    fn has_best(&self, state: &State) -> bool {
-        let best = checkpoint::load::<State>(&self.directory.join(BEST)).ok().flatten();
-        best.is_some_and(|(_, best)| best.fingerprint == state.fingerprint && best.best == state.best)
+    /// Whether the best checkpoint that this state speaks of is there; one that a newer best had moved aside comes back.
+    fn restore_best(&self, state: &State) -> bool {
+        let is_meant = |path: &Path| {
+            let found = checkpoint::load::<State>(path).ok().flatten();
+            found.is_some_and(|(_, found)| found.fingerprint == state.fingerprint && found.best == state.best)
+        };
+        let (best, previous) = (self.directory.join(BEST), self.directory.join(PREVIOUS));
+        is_meant(&best) || (is_meant(&previous) && fs::rename(&previous, &best).is_ok())
     }
 
     /// Segment vectors of an encoder that does not change are computed once.
@@ -299,13 +305,22 @@ impl<'r, 'a> Run<'r, 'a> {
         let params = self.material.model.params();
         let mut tensors = params.trained();
         let name = match kind {
-            CheckpointKind::Best => BEST,
+            CheckpointKind::Best => {
+                // until the last checkpoint speaks of the new one, the old one is what a resumed run needs; the first
+                // best moves nothing aside
+                let _ = fs::rename(self.directory.join(BEST), self.directory.join(PREVIOUS));
+                BEST
+            }
             CheckpointKind::Last => {
                 tensors.extend(self.optimiser.tensors(params)?);
                 LAST
             }
         };
         let written = checkpoint::save(&self.directory.join(name), &tensors, &self.state)?;
+        if kind == CheckpointKind::Last {
+            // there is none unless this epoch was the best
+            let _ = fs::remove_file(self.directory.join(PREVIOUS));
+        }
         self.say(Message::Checkpoint(Checkpoint {
             kind,
             path: name.to_owned(),

@@ -150,6 +150,32 @@ fn a_reader_who_has_heard_enough_is_no_panic() {
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
 
+/// Killed after a new best was written and before the last checkpoint spoke of it.
+#[test]
+fn a_best_that_the_last_checkpoint_does_not_know_gives_way() {
+    let project = Project::new();
+    let child = project.start(&LONG);
+    project.wait_for(UNDER_WAY);
+    signal(child.id(), Signal::KILL);
+    end(child);
+    let under_way = "select distinct trial, fold from runs where state = 'running' order by 1, 2";
+    let mut caught = Vec::new();
+    for row in project.sql(under_way) {
+        let directory = project.path("experiments/small").join(row.replace(',', "/"));
+        let (best, previous) = (directory.join("best.safetensors"), directory.join("best.previous.safetensors"));
+        if directory.join("last.safetensors").exists() && !previous.exists() && best.exists() {
+            std::fs::rename(&best, previous).unwrap();
+            std::fs::write(&best, "a newer best").unwrap();
+            caught.push(row);
+        }
+    }
+    assert_eq!(project.sweep(&["resume"]).code, Some(0));
+    let begun_anew =
+        project.sql("select trial, fold from metrics where attempt = 2 group by 1, 2 having min(epoch) = 1");
+    assert!(caught.iter().all(|run| !begun_anew.contains(run)), "{caught:?} were caught, {begun_anew:?} began anew");
+    assert_eq!(project.sql(SCORES), undisturbed());
+}
+
 #[test]
 fn data_that_changed_are_not_mixed_in() {
     let project = Project::new();
