@@ -184,7 +184,7 @@ doctor() {
 }
 
 # One value of a database, as text.
-ask() { "$sweep" sql "$2" --db "$1" --format csv | sed -n 2p; }
+ask() { "$sweep" sql "select ($2) as answer" --db "$1" --format csv | sed -n 2p; }
 
 main_job() {
     local db="$logs/lr/experiments.db"
