@@ -162,7 +162,7 @@ impl Materials {
 }
 
 fn make(project: &Path, cache: &Path, plan: &FoldPlan, config: &Config) -> Result<Material, MaterialError> {
-    let path = prepare(project, cache, config)?.path;
+    let path = prepare(project, cache, config)?;
     let corpus = Corpus::open(&path)?;
     let documents = 0..corpus.documents();
     let classes = corpus.classes().len();

@@ -21,14 +21,14 @@ impl Config {
 
 /// Choices that bring their own keys stand as tables in the resolved form, and beside their keys in the file.
 fn rename(section: &mut Map<String, Value>) {
-    if let Some(Value::Object(labels)) = section.remove("labels") {
+    if let Some(Value::Object(labels)) = section.shift_remove("labels") {
         for (kind, mut column) in labels.into_iter().map(as_table) {
             let name = if kind == "multi" { "labels" } else { "label" };
-            section.extend(column.remove("column").map(|column| (name.to_owned(), column)));
+            section.extend(column.shift_remove("column").map(|column| (name.to_owned(), column)));
             section.extend(column);
         }
     }
-    if let Some(Value::Object(encoder)) = section.remove("encoder") {
+    if let Some(Value::Object(encoder)) = section.shift_remove("encoder") {
         for (kind, value) in encoder {
             match value {
                 Value::Object(sizes) => {
@@ -41,10 +41,10 @@ fn rename(section: &mut Map<String, Value>) {
             }
         }
     }
-    if let Some(Value::Object(warmup)) = section.remove("warmup") {
+    if let Some(Value::Object(warmup)) = section.shift_remove("warmup") {
         section.extend(warmup.into_iter().map(|(kind, value)| (format!("warmup_{kind}"), value)));
     }
-    match section.remove("loss") {
+    match section.shift_remove("loss") {
         Some(Value::Object(loss)) => {
             for (kind, options) in loss.into_iter().map(as_table) {
                 section.insert("loss".to_owned(), kind.replace('_', "-").into());

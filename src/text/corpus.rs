@@ -61,19 +61,13 @@ pub enum CorpusError {
     NoTokens { id: String },
 }
 
-/// Where the tokenised documents of a configuration are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prepared {
-    pub path: PathBuf,
-}
-
-/// Makes the file of a configuration in `cache`, unless it is there. Paths of the configuration are relative to
+/// Makes the file of a configuration's tokenised documents in `cache`, unless it is there, and says where. Paths of the configuration are relative to
 /// `project`.
-pub fn prepare(project: &Path, cache: &Path, config: &Config) -> Result<Prepared, CorpusError> {
+pub fn prepare(project: &Path, cache: &Path, config: &Config) -> Result<PathBuf, CorpusError> {
     let key = key(project, config)?;
     let path = cache.join(format!("{}.tokens", &key[..24]));
     if Corpus::open(&path).is_ok() {
-        return Ok(Prepared { path });
+        return Ok(path);
     }
     let documents = load(project, &config.data, &config.text)?;
     let tokenizer = match &config.model.encoder {
@@ -91,7 +85,7 @@ pub fn prepare(project: &Path, cache: &Path, config: &Config) -> Result<Prepared
         .map_err(written)?;
     let header = Header::new(documents, &tokens, &tokenizer, file_hash(&project.join(&config.data.path))?);
     write_atomically(&path, |file| write(file, &header, &tokens)).map_err(written)?;
-    Ok(Prepared { path })
+    Ok(path)
 }
 
 /// Everything that the tokens depend on.
@@ -339,7 +333,7 @@ mod tests {
         fs::write(project.join("a.jsonl"), rows).expect("written");
         let small = config("model.segment_len = 4\nmodel.stride = 2\nmodel.max_segments = 1\nmodel.keep = \"tail\"");
         let prepared = prepare(project, &cache, &small).expect("prepared");
-        let corpus = Corpus::open(&prepared.path).expect("a corpus");
+        let corpus = Corpus::open(&prepared).expect("a corpus");
         // the vocabulary: five special tokens, then 乙 (5 times) and 甲 (twice); 丙 occurs once
         assert_eq!((corpus.tokens(0), corpus.tokens(1)), (vec![6, 5, 6, 5], vec![5, 5, 5, 1]));
         assert_eq!((corpus.labels(1), corpus.id(1), corpus.vocabulary()), (&[1][..], "2", 7));
@@ -348,14 +342,14 @@ mod tests {
         assert_eq!(prepare(project, &cache, &small).expect("prepared"), prepared);
         assert_ne!(prepare(project, &cache, &config("model.vocabulary = 10")).expect("prepared"), prepared);
 
-        let whole = fs::read(&prepared.path).expect("read");
+        let whole = fs::read(&prepared).expect("read");
         for length in [0, 7, 15, 40, whole.len() - 1] {
-            fs::write(&prepared.path, &whole[..length]).expect("written");
-            assert!(Corpus::open(&prepared.path).is_err(), "{length}");
+            fs::write(&prepared, &whole[..length]).expect("written");
+            assert!(Corpus::open(&prepared).is_err(), "{length}");
         }
         // a damaged file is made again
         prepare(project, &cache, &small).expect("prepared");
-        assert_eq!(fs::read(&prepared.path).expect("read"), whole);
+        assert_eq!(fs::read(&prepared).expect("read"), whole);
     }
 
     #[test]

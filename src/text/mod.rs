@@ -10,7 +10,7 @@ mod windows;
 mod wordpiece;
 
 pub(crate) use corpus::hex;
-pub use corpus::{Corpus, CorpusError, Prepared, Statistics, prepare};
+pub use corpus::{Corpus, CorpusError, Statistics, prepare};
 pub use files::write_atomically;
 pub use load::{DataError, DocumentLabels, Documents, load};
 pub use normalize::normalize;
