@@ -1,10 +1,21 @@
 //! Documents as the model takes them: windows of tokens, flat, without padding.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::kernels::{Sequences, mix};
-use crate::spec;
-use crate::text::{Special, windows};
+use crate::text::Special;
+
+/// A document that is cut into windows.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its random numbers come from it.
+    pub number: u32,
+    /// Without special ones.
+    pub tokens: Vec<u32>,
+    /// What each window holds of the tokens.
+    pub windows: Vec<Range<usize>>,
+}
 
 /// Windows of some documents.
 #[derive(Clone, Debug)]
@@ -18,18 +29,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Cuts documents, given by number and content tokens, into windows.
-    pub fn new<'t>(
-        documents: impl IntoIterator<Item = (u32, &'t [u32])>,
-        model: &spec::Model,
-        special: Special,
-    ) -> Self {
+    /// Every window between its own `[CLS]` and `[SEP]`.
+    pub fn new(documents: impl IntoIterator<Item = Document>, special: Special) -> Self {
         let mut ids = Vec::new();
         let mut segments = Ends::default();
         let mut ends = Ends::default();
-        for (number, tokens) in documents {
+        for Document { number, tokens, windows } in documents {
             let key = mix(u64::from(number));
-            for (index, window) in windows(tokens.len(), model).into_iter().enumerate() {
+            for (index, window) in windows.into_iter().enumerate() {
                 ids.push(special.cls);
                 ids.extend_from_slice(&tokens[window]);
                 ids.push(special.sep);

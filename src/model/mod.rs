@@ -10,7 +10,7 @@ mod layers;
 mod params;
 mod pretrained;
 
-pub use batch::Batch;
+pub use batch::{Batch, Document};
 pub use bert::Sizes;
 pub use classifier::Classifier;
 pub use kernels::{AdamStep, Moments, Pass, Sequences, adamw, log_softmax, squared_norm};

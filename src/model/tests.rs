@@ -7,7 +7,7 @@ use candle_nn::VarBuilder;
 
 use super::*;
 use crate::spec::{Config, Freeze, Spec};
-use crate::text::Special;
+use crate::text::{Special, windows};
 
 const SPECIAL: Special = Special { cls: 2, sep: 3, pad: 0, unknown: 1 };
 const TRAINED: Freeze = Freeze { embeddings: false, layers: 0 };
@@ -56,8 +56,12 @@ fn document(number: u32, length: u32) -> (u32, Vec<u32>) {
 }
 
 fn batch(config: &Config, documents: &[(u32, Vec<u32>)]) -> Batch {
-    let documents = documents.iter().map(|(number, tokens)| (*number, tokens.as_slice()));
-    Batch::new(documents, &config.model, SPECIAL)
+    let documents = documents.iter().map(|(number, tokens)| Document {
+        number: *number,
+        tokens: tokens.clone(),
+        windows: windows(tokens.len(), &config.model),
+    });
+    Batch::new(documents, SPECIAL)
 }
 
 fn flat(x: &Tensor) -> Vec<f32> {

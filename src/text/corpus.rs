@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -235,6 +236,11 @@ impl Corpus {
         bytes.chunks_exact(4).map(|token| u32::from_le_bytes([token[0], token[1], token[2], token[3]])).collect()
     }
 
+    /// The windows of a document, as ranges of its tokens.
+    pub fn windows(&self, document: usize, model: &Model) -> Vec<Range<usize>> {
+        windows(self.token_count(document), model)
+    }
+
     fn range(&self, document: usize) -> (usize, usize) {
         let at = |index: usize| u64_at(&self.map, self.offsets + 8 * index) as usize;
         (at(document), at(document + 1))
@@ -247,8 +253,8 @@ impl Corpus {
         let mut seen = 0;
         let mut segments = 0;
         let mut truncated = 0;
-        for count in &counts {
-            let windows = windows(*count, model);
+        for (document, count) in counts.iter().enumerate() {
+            let windows = self.windows(document, model);
             let mut end = 0;
             let mut covered = 0;
             for window in &windows {

@@ -5,7 +5,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::spec::Model;
-use crate::text::{Corpus, windows};
+use crate::text::Corpus;
 
 /// The batches of an epoch: all documents once, shuffled by (seed, epoch); the last may be smaller.
 pub(super) fn epoch(documents: &[u32], batch_size: usize, seed: u64, epoch: usize) -> Vec<Vec<u32>> {
@@ -21,7 +21,7 @@ pub(super) fn micro_batches(documents: &[u32], corpus: &Corpus, model: &Model, m
     let mut pieces: Vec<Vec<u32>> = Vec::new();
     let mut room = 0;
     for document in documents {
-        let tokens = windowed_tokens(corpus.token_count(*document as usize), model);
+        let tokens = windowed_tokens(corpus, *document, model);
         match pieces.last_mut() {
             Some(piece) if tokens <= room => {
                 piece.push(*document);
@@ -37,6 +37,6 @@ pub(super) fn micro_batches(documents: &[u32], corpus: &Corpus, model: &Model, m
 }
 
 /// Tokens that the encoder reads of a document, special ones included.
-fn windowed_tokens(tokens: usize, model: &Model) -> usize {
-    windows(tokens, model).iter().map(|window| window.len() + 2).sum()
+fn windowed_tokens(corpus: &Corpus, document: u32, model: &Model) -> usize {
+    corpus.windows(document as usize, model).iter().map(|window| window.len() + 2).sum()
 }

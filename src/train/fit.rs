@@ -15,7 +15,7 @@ use super::evaluate::{Evaluation, evaluate};
 use super::loss::{loss_sum, normaliser};
 use super::optimiser::Optimiser;
 use super::schedule;
-use crate::model::{Batch, Classifier, Pass, PretrainedError, Sizes, read_sizes, read_weights};
+use crate::model::{Batch, Classifier, Document, Pass, PretrainedError, Sizes, read_sizes, read_weights};
 use crate::protocol::{Checkpoint, CheckpointKind, Done, Job, Measurement, Message, Progress, Split};
 use crate::spec::Encoder;
 use crate::text::{Corpus, CorpusError, hex};
@@ -124,10 +124,12 @@ impl<'a> Material<'a> {
     }
 
     fn batch(&self, documents: &[u32]) -> Batch {
-        let tokens: Vec<(u32, Vec<u32>)> =
-            documents.iter().map(|document| (*document, self.corpus.tokens(*document as usize))).collect();
-        let tokens = tokens.iter().map(|(document, tokens)| (*document, tokens.as_slice()));
-        Batch::new(tokens, &self.job.config.model, self.corpus.special())
+        let documents = documents.iter().map(|number| Document {
+            number: *number,
+            tokens: self.corpus.tokens(*number as usize),
+            windows: self.corpus.windows(*number as usize, &self.job.config.model),
+        });
+        Batch::new(documents, self.corpus.special())
     }
 
     /// Logits of documents, [documents, classes].

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::loss::{loss_sum, normaliser};
 use super::optimiser::Optimiser;
 use super::schedule;
-use crate::model::{Batch, Classifier, Pass, Sizes};
+use crate::model::{Batch, Classifier, Document, Pass, Sizes};
 use crate::spec::{Config, Spec};
-use crate::text::Special;
+use crate::text::{Special, windows};
 
 const TOLERANCE: f64 = 1e-4;
 
@@ -75,12 +75,16 @@ impl Golden {
         let mut documents = Vec::new();
         for length in self.integers("doc_lens") {
             let (document, others) = rest.split_at(length as usize);
-            documents.push((documents.len() as u32, document));
+            documents.push(Document {
+                number: documents.len() as u32,
+                tokens: document.to_vec(),
+                windows: windows(document.len(), &self.config.model),
+            });
             rest = others;
         }
         let token = |key: &str| self.reference[key].as_u64().expect("a token") as u32;
         let special = Special { cls: token("cls"), sep: token("sep"), pad: 0, unknown: 1 };
-        Batch::new(documents, &self.config.model, special)
+        Batch::new(documents, special)
     }
 
     fn labels(&self) -> Vec<Vec<u32>> {
