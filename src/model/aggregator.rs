@@ -190,11 +190,9 @@ impl Layer {
     }
 
     fn attend(&self, x: &Tensor, rows: &Sequences, site: u32, pass: &Pass) -> Result<Tensor> {
-        let width = x.dim(1)?;
         let projected = self.projections.forward(x, pass)?;
-        let part = |index: usize| projected.narrow(1, index * width, width)?.contiguous();
         let how = Attention { sequences: rows, heads: self.heads, dropout: self.dropout, site };
-        self.attended.forward(&kernels::attention(&part(0)?, &part(1)?, &part(2)?, &how, pass)?, pass)
+        self.attended.forward(&kernels::attention(&projected, &how, pass)?, pass)
     }
 
     fn feed(&self, x: &Tensor, rows: &Sequences, site: u32, pass: &Pass) -> Result<Tensor> {

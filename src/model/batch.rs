@@ -47,6 +47,28 @@ impl Batch {
         Self { ids: ids.into(), segments: segments.finish(), documents: ends.finish() }
     }
 
+    /// The same segments in parts of at most `most` tokens, or of one segment; a part has no documents.
+    pub fn chunks(&self, most: usize) -> Vec<Self> {
+        let offsets = &self.segments.offsets;
+        let mut chunks = Vec::new();
+        let mut first = 0;
+        for next in 1..=self.segments.count() {
+            let is_full = next == self.segments.count() || offsets[next + 1] - offsets[first] > most;
+            if is_full {
+                chunks.push(Self {
+                    ids: self.ids[offsets[first]..offsets[next]].into(),
+                    segments: Sequences {
+                        offsets: offsets[first..=next].iter().map(|offset| offset - offsets[first]).collect(),
+                        keys: self.segments.keys[first..next].into(),
+                    },
+                    documents: Ends::default().finish(),
+                });
+                first = next;
+            }
+        }
+        chunks
+    }
+
     /// Tokens that the encoder reads, special ones included.
     pub fn tokens(&self) -> usize {
         self.ids.len()

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::kernels::{self, Attention, Lookup, Pass, Residual, Sequences};
-use super::layers::{Linear, Norm};
+use super::kernels::{self, Affine, Block, Lookup, Pass, Sequences};
+use super::layers::Norm;
 use super::params::{Maker, Param, Start};
 use crate::spec::Freeze;
 
@@ -30,27 +30,14 @@ pub(super) struct Bert {
     positions: Arc<Param>,
     types: Arc<Param>,
     norm: Norm,
-    layers: Vec<Layer>,
-    dropouts: Dropouts,
-    heads: usize,
+    layers: Vec<Arc<Block>>,
+    dropout: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dropouts {
     pub(super) hidden: f64,
     pub(super) attention: f64,
-}
-
-#[derive(Debug)]
-struct Layer {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    attended: Linear,
-    attention_norm: Norm,
-    up: Linear,
-    down: Linear,
-    norm: Norm,
 }
 
 /// Places of random numbers: a layer has up to `SITES` of them.
@@ -70,10 +57,10 @@ impl Bert {
         let mut layers = Vec::with_capacity(sizes.num_hidden_layers);
         for index in 0..sizes.num_hidden_layers {
             maker.frozen = index < freeze.layers;
-            layers.push(Layer::new(maker, index, sizes)?);
+            layers.push(Arc::new(layer(maker, index, sizes, dropouts)?));
         }
         maker.frozen = false;
-        Ok(Self { words, positions, types, norm, layers, dropouts, heads: sizes.num_attention_heads })
+        Ok(Self { words, positions, types, norm, layers, dropout: dropouts.hidden })
     }
 
     /// Token ids of the segments `[tokens]` to their last hidden states `[tokens, hidden]`.
@@ -83,37 +70,33 @@ impl Bert {
         let lookups = [(&self.words, ids.clone()), (&self.positions, places), (&self.types, zeros)]
             .map(|(table, ids)| Lookup { table: table.clone(), ids });
         let x = self.norm.forward(&kernels::embedding(&lookups, pass)?, pass)?;
-        let mut x = kernels::dropout(&x, segments, self.dropouts.hidden, 0, pass)?;
+        let mut x = kernels::dropout(&x, segments, self.dropout, 0, pass)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, segments, self, SITES * (index as u32 + 1), pass)?;
+            x = kernels::block(&x, layer, segments, SITES * (index as u32 + 1), pass)?;
         }
         Ok(x)
     }
 }
 
-impl Layer {
-    fn new(maker: &mut Maker, index: usize, sizes: &Sizes) -> Result<Self> {
-        let (width, inner, eps) = (sizes.hidden_size, sizes.intermediate_size, sizes.layer_norm_eps);
-        let name = |part: &str| format!("bert.encoder.layer.{index}.{part}");
-        Ok(Self {
-            query: Linear::new(maker, &name("attention.self.query"), width, width)?,
-            key: Linear::new(maker, &name("attention.self.key"), width, width)?,
-            value: Linear::new(maker, &name("attention.self.value"), width, width)?,
-            attended: Linear::new(maker, &name("attention.output.dense"), width, width)?,
-            attention_norm: Norm::new(maker, &name("attention.output.LayerNorm"), width, eps)?,
-            up: Linear::new(maker, &name("intermediate.dense"), width, inner)?,
-            down: Linear::new(maker, &name("output.dense"), inner, width)?,
-            norm: Norm::new(maker, &name("output.LayerNorm"), width, eps)?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor, segments: &Sequences, bert: &Bert, site: u32, pass: &Pass) -> Result<Tensor> {
-        let (q, k, v) = (self.query.forward(x, pass)?, self.key.forward(x, pass)?, self.value.forward(x, pass)?);
-        let how = Attention { sequences: segments, heads: bert.heads, dropout: bert.dropouts.attention, site };
-        let y = self.attended.forward(&kernels::attention(&q, &k, &v, &how, pass)?, pass)?;
-        let residual = |site| Residual { sequences: segments, dropout: bert.dropouts.hidden, site };
-        let x = self.attention_norm.residual(&y, x, &residual(site + 1), pass)?;
-        let y = kernels::gelu(&self.up.forward(&x, pass)?, pass)?;
-        self.norm.residual(&self.down.forward(&y, pass)?, &x, &residual(site + 2), pass)
-    }
+fn layer(maker: &mut Maker, index: usize, sizes: &Sizes, dropouts: Dropouts) -> Result<Block> {
+    let (width, inner) = (sizes.hidden_size, sizes.intermediate_size);
+    let mut affine = |part: &str, weight: Shape, start: Start| -> Result<Affine> {
+        let name = format!("bert.encoder.layer.{index}.{part}");
+        let bias = maker.make(&format!("{name}.bias"), weight.dims()[0], Start::Zeros)?;
+        Ok(Affine { weight: maker.make(&format!("{name}.weight"), weight, start)?, bias })
+    };
+    Ok(Block {
+        query: affine("attention.self.query", (width, width).into(), Start::Normal)?,
+        key: affine("attention.self.key", (width, width).into(), Start::Normal)?,
+        value: affine("attention.self.value", (width, width).into(), Start::Normal)?,
+        attended: affine("attention.output.dense", (width, width).into(), Start::Normal)?,
+        attention_norm: affine("attention.output.LayerNorm", width.into(), Start::Ones)?,
+        up: affine("intermediate.dense", (inner, width).into(), Start::Normal)?,
+        down: affine("output.dense", (width, inner).into(), Start::Normal)?,
+        norm: affine("output.LayerNorm", width.into(), Start::Ones)?,
+        heads: sizes.num_attention_heads,
+        eps: sizes.layer_norm_eps,
+        dropout: dropouts.hidden,
+        attention_dropout: dropouts.attention,
+    })
 }

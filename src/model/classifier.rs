@@ -21,6 +21,8 @@ pub struct Classifier {
     pooling: SegmentPooling,
     /// Nothing of the encoder is trained.
     frozen: bool,
+    layers: usize,
+    classes: usize,
     params: Params,
 }
 
@@ -43,12 +45,22 @@ impl Classifier {
             labels: Labels::new(&mut maker, model, sizes.hidden_size, classes)?,
             pooling: model.segment_pooling,
             frozen: freeze.embeddings && freeze.layers >= sizes.num_hidden_layers,
+            layers: sizes.num_hidden_layers,
+            classes,
             params: maker.finish(),
         })
     }
 
     pub fn params(&self) -> &Params {
         &self.params
+    }
+
+    pub fn encoder_layers(&self) -> usize {
+        self.layers
+    }
+
+    pub fn classes(&self) -> usize {
+        self.classes
     }
 
     /// Whether segment vectors never change while it is trained.

@@ -4,6 +4,7 @@ mod aggregator;
 mod batch;
 mod bert;
 mod classifier;
+mod gradient;
 mod kernels;
 mod labels;
 mod layers;
@@ -13,7 +14,8 @@ mod pretrained;
 pub use batch::{Batch, Document};
 pub use bert::Sizes;
 pub use classifier::Classifier;
-pub use kernels::{AdamStep, Moments, Pass, Sequences, adamw, log_softmax, squared_norm};
+pub use gradient::{Gradient, Rows};
+pub use kernels::{AdamStep, Moments, Pass, Precision, Room, Sequences, adamw, log_softmax, squared_norm};
 pub use params::{Param, Params};
 pub use pretrained::{PretrainedError, read_sizes, read_weights};
 

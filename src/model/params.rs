@@ -8,7 +8,8 @@ use candle_core::{DType, Device, Result, Shape, Tensor, Var};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::kernels::Pass;
+use super::gradient::{Gradient, Rows};
+use super::kernels::{Pass, zeros};
 
 /// One named tensor that is trained, unless it is frozen.
 #[derive(Debug)]
@@ -19,16 +20,6 @@ pub struct Param {
     anchor: Var,
     trained: bool,
     gradient: Mutex<Gradient>,
-}
-
-/// The sum of gradients since it was last taken.
-#[derive(Debug, Default)]
-enum Gradient {
-    #[default]
-    None,
-    /// On the CPU, where operations add to it in place.
-    Host(Vec<f32>),
-    Device(Tensor),
 }
 
 impl Param {
@@ -65,11 +56,27 @@ impl Param {
         }
         let mut gradient = self.lock();
         if !matches!(*gradient, Gradient::Host(_)) {
-            *gradient = Gradient::Host(vec![0.0; self.value.elem_count()]);
+            *gradient = Gradient::Host(zeros(self.value.elem_count()));
         }
         if let Gradient::Host(sum) = &mut *gradient {
             add(sum);
         }
+    }
+
+    /// Adds row i of `rows` to the gradient of row `ids[i]` of this table.
+    pub(super) fn add_row_gradients(&self, ids: &[u32], rows: &[f32]) -> Result<()> {
+        if !self.trained {
+            return Ok(());
+        }
+        let (entries, width) = self.value.dims2()?;
+        let mut gradient = self.lock();
+        if !matches!(*gradient, Gradient::Rows(_)) {
+            *gradient = Gradient::Rows(Rows::new(entries, width));
+        }
+        if let Gradient::Rows(sum) = &mut *gradient {
+            sum.add(ids, rows);
+        }
+        Ok(())
     }
 
     /// Adds a gradient that the graph holds.
@@ -82,18 +89,14 @@ impl Param {
         let mut sum = self.lock();
         *sum = Gradient::Device(match &*sum {
             Gradient::Device(sum) => sum.add(gradient)?.detach(),
-            Gradient::None | Gradient::Host(_) => gradient.detach(),
+            _ => gradient.detach(),
         });
         Ok(())
     }
 
-    /// The sum of gradients, if any was added; none is left behind.
-    pub fn take_gradient(&self) -> Result<Option<Tensor>> {
-        Ok(match std::mem::take(&mut *self.lock()) {
-            Gradient::None => None,
-            Gradient::Host(sum) => Some(Tensor::from_vec(sum, self.value.dims(), &Device::Cpu)?),
-            Gradient::Device(sum) => Some(sum),
-        })
+    /// The sum of gradients; none is left behind.
+    pub fn take_gradient(&self) -> Gradient {
+        std::mem::take(&mut *self.lock())
     }
 
     fn lock(&self) -> MutexGuard<'_, Gradient> {

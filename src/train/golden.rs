@@ -200,7 +200,11 @@ fn check(name: &str, fused: bool) {
     close("loss", ((loss - their_loss) / their_loss).abs());
     for (weight, gradient) in tensors(name, "grads") {
         let param = model.params().get(&weight).unwrap_or_else(|| panic!("{name}: no weights named {weight}"));
-        let ours = param.take_gradient().expect("taken").unwrap_or_else(|| panic!("{name}: no gradient of {weight}"));
+        let ours = param
+            .take_gradient()
+            .to_tensor(param.value().dims())
+            .expect("a tensor")
+            .unwrap_or_else(|| panic!("{name}: no gradient of {weight}"));
         close(&format!("the gradient of {weight}"), distance(&ours, &gradient));
     }
     steps(&golden, &model, fused);

@@ -44,10 +44,9 @@ impl Optimiser {
         let mut gradients = Vec::with_capacity(self.states.len());
         let mut square = 0.0;
         for param in params.iter().filter(|param| param.is_trained()) {
-            if let Some(gradient) = param.take_gradient()? {
-                square += squared_norm(&gradient)?;
-                gradients.push((param, gradient));
-            }
+            let gradient = param.take_gradient();
+            square += squared_norm(&gradient)?;
+            gradients.push((param, gradient));
         }
         let norm = square.sqrt();
         let clipped = if train.clip_norm > 0.0 { (train.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };

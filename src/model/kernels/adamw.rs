@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Tensor,
 use rayon::prelude::*;
 
 use super::math::vectorised;
-use super::slices::with_slices;
+use crate::model::gradient::Gradient;
 
 /// Running means of a weight's gradient and of its square.
 #[derive(Clone, Debug)]
@@ -64,12 +64,13 @@ impl Moments {
 }
 
 /// Moves `value` against `gradient`.
-pub fn adamw(value: &Var, gradient: &Tensor, moments: &mut Moments, how: &AdamStep) -> Result<()> {
-    match moments {
-        Moments::Host { first, second } => with_slices([&gradient.contiguous()?], |[gradient]| {
+pub fn adamw(value: &Var, gradient: &Gradient, moments: &mut Moments, how: &AdamStep) -> Result<()> {
+    match (moments, gradient) {
+        (_, Gradient::None) => Ok(()),
+        (Moments::Host { first, second }, Gradient::Host(_) | Gradient::Rows(_)) => {
             value.inplace_op1(&Host { moments: RefCell::new((first, second)), gradient, how })
-        }),
-        Moments::Device { first, second } => {
+        }
+        (Moments::Device { first, second }, Gradient::Device(gradient)) => {
             let gradient = gradient.affine(how.scale, 0.0)?;
             *first = (first.affine(how.beta1, 0.0)? + gradient.affine(1.0 - how.beta1, 0.0)?)?;
             *second = (second.affine(how.beta2, 0.0)? + gradient.sqr()?.affine(1.0 - how.beta2, 0.0)?)?;
@@ -77,6 +78,7 @@ pub fn adamw(value: &Var, gradient: &Tensor, moments: &mut Moments, how: &AdamSt
             let change = first.affine(how.correction(how.beta1) * how.learning_rate, 0.0)?.div(&spread)?;
             value.set(&(value.affine(1.0 - how.learning_rate * how.weight_decay, 0.0)? - change)?)
         }
+        _ => bail!("a gradient on another device than its moments"),
     }
 }
 
@@ -89,7 +91,7 @@ impl AdamStep {
 
 struct Host<'a> {
     moments: RefCell<(&'a mut Vec<f32>, &'a mut Vec<f32>)>,
-    gradient: &'a [f32],
+    gradient: &'a Gradient,
     how: &'a AdamStep,
 }
 
@@ -104,44 +106,107 @@ impl InplaceOp1 for Host<'_> {
         let (CpuStorage::F32(value), Some((start, end))) = (storage, layout.contiguous_offsets()) else {
             bail!("a weight that is not contiguous {:?}", DType::F32)
         };
-        let how = self.how;
-        let (beta1, beta2, scale) = (how.beta1 as f32, how.beta2 as f32, how.scale as f32);
-        let (fix1, fix2) = (how.correction(how.beta1) as f32, how.correction(how.beta2) as f32);
-        let (rate, epsilon) = (how.learning_rate as f32, how.epsilon as f32);
-        let keep = (1.0 - how.learning_rate * how.weight_decay) as f32;
+        let numbers = Numbers::of(self.how);
         let mut moments = self.moments.borrow_mut();
         let (first, second) = &mut *moments;
-        value[start..end]
-            .par_chunks_mut(CHUNK)
-            .zip(self.gradient.par_chunks(CHUNK))
-            .zip(first.par_chunks_mut(CHUNK))
-            .zip(second.par_chunks_mut(CHUNK))
-            .for_each(|(((value, gradient), first), second)| {
+        // whole rows of tables
+        let chunk =
+            if let Gradient::Rows(rows) = self.gradient { rows.width() * (CHUNK / rows.width()).max(1) } else { CHUNK };
+        let weights = value[start..end].par_chunks_mut(chunk);
+        let parts = weights.zip(first.par_chunks_mut(chunk)).zip(second.par_chunks_mut(chunk)).enumerate();
+        parts.for_each(|(index, ((value, first), second))| match self.gradient {
+            Gradient::Host(gradient) => {
+                let gradient = &gradient[index * chunk..index * chunk + value.len()];
                 vectorised(
                     #[inline(always)]
-                    || {
-                        let moments = first.iter_mut().zip(second.iter_mut());
-                        for ((value, gradient), (first, second)) in value.iter_mut().zip(gradient).zip(moments) {
-                            let gradient = gradient * scale;
-                            *first = beta1 * *first + (1.0 - beta1) * gradient;
-                            *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
-                            *value = *value * keep - rate * (*first * fix1) / ((*second * fix2).sqrt() + epsilon);
-                        }
-                    },
+                    || numbers.step(value, first, second, gradient),
                 );
-            });
+            }
+            Gradient::Rows(rows) => {
+                let zeros = vec![0f32; rows.width()];
+                let width = rows.width();
+                let weights = value.chunks_exact_mut(width);
+                let parts = weights.zip(first.chunks_exact_mut(width)).zip(second.chunks_exact_mut(width));
+                for (row, ((value, first), second)) in parts.enumerate() {
+                    let gradient = rows.of(index * chunk / width + row).unwrap_or(&zeros);
+                    vectorised(
+                        #[inline(always)]
+                        || numbers.step(value, first, second, gradient),
+                    );
+                }
+            }
+            Gradient::None | Gradient::Device(_) => {}
+        });
         Ok(())
     }
 }
 
-/// The sum of squares, in f64 on the CPU.
-pub fn squared_norm(gradient: &Tensor) -> Result<f64> {
-    if !matches!(gradient.device(), Device::Cpu) {
-        return Ok(f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?));
+/// One step's factors.
+#[derive(Clone, Copy)]
+struct Numbers {
+    beta1: f32,
+    beta2: f32,
+    scale: f32,
+    fix1: f32,
+    fix2: f32,
+    rate: f32,
+    epsilon: f32,
+    keep: f32,
+}
+
+impl Numbers {
+    fn of(how: &AdamStep) -> Self {
+        Self {
+            beta1: how.beta1 as f32,
+            beta2: how.beta2 as f32,
+            scale: how.scale as f32,
+            fix1: how.correction(how.beta1) as f32,
+            fix2: how.correction(how.beta2) as f32,
+            rate: how.learning_rate as f32,
+            epsilon: how.epsilon as f32,
+            keep: (1.0 - how.learning_rate * how.weight_decay) as f32,
+        }
     }
-    with_slices([&gradient.contiguous()?], |[gradient]| {
-        let chunk = |chunk: &[f32]| chunk.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
-        // collected in order: a sum in the order of the threads would change from run to run
-        Ok(gradient.par_chunks(CHUNK).map(chunk).collect::<Vec<f64>>().into_iter().sum())
-    })
+
+    #[inline(always)]
+    fn step(self, value: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32]) {
+        let Self { beta1, beta2, scale, fix1, fix2, rate, epsilon, keep } = self;
+        let moments = first.iter_mut().zip(second.iter_mut());
+        for ((value, gradient), (first, second)) in value.iter_mut().zip(gradient).zip(moments) {
+            let gradient = gradient * scale;
+            *first = beta1 * *first + (1.0 - beta1) * gradient;
+            *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
+            *value = *value * keep - rate * (*first * fix1) / ((*second * fix2).sqrt() + epsilon);
+        }
+    }
+}
+
+/// The sum of squares, in f64 on the CPU.
+pub fn squared_norm(gradient: &Gradient) -> Result<f64> {
+    let numbers = match gradient {
+        Gradient::None => return Ok(0.0),
+        Gradient::Device(gradient) => return Ok(f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?)),
+        Gradient::Host(sum) => &**sum,
+        Gradient::Rows(rows) => rows.numbers(),
+    };
+    let chunk = |chunk: &[f32]| {
+        vectorised(
+            #[inline(always)]
+            || {
+                let mut sums = [0f64; 16];
+                for numbers in chunk.chunks(16) {
+                    for (sum, x) in sums.iter_mut().zip(numbers) {
+                        *sum += f64::from(*x) * f64::from(*x);
+                    }
+                }
+                let mut total = 0.0;
+                for sum in sums {
+                    total += sum;
+                }
+                total
+            },
+        )
+    };
+    // collected in order: a sum in the order of the threads would change from run to run
+    Ok(numbers.par_chunks(CHUNK).map(chunk).collect::<Vec<f64>>().into_iter().sum())
 }

@@ -1,15 +1,18 @@
 //! Multi-head self-attention within sequences: scaled softmax with dropout inside, nothing kept for the backward pass
 //! but the inputs.
 
-use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor};
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::dropout::{Mask, device_mask};
-use super::gemm::{Matrix, Target, product};
+use super::gemm::{Matrix, Target, Threads, product};
 use super::math::{exp, largest, sum, sum2, vectorised};
+use super::rooms::room;
 use super::slices::{slice, with_slices};
 use super::softmax::softmax;
-use super::{Pass, Sequences};
+use super::{Pass, Precision, Sequences};
 
 /// Which rows see each other, and how.
 #[derive(Clone)]
@@ -21,22 +24,16 @@ pub(in crate::model) struct Attention<'a> {
     pub(in crate::model) site: u32,
 }
 
-/// q, k, v [rows, heads x size] to softmax(q k^T / sqrt(size)) v [rows, heads x size]; every row sees the rows of its
-/// own sequence.
-pub(in crate::model) fn attention(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    how: &Attention<'_>,
-    pass: &Pass,
-) -> Result<Tensor> {
-    if !pass.is_fused(q) {
-        return plain(q, k, v, how, pass);
+/// Rows of query, key and value beside each other, [rows, 3 x heads x size], to
+/// softmax(q k^T / sqrt(size)) v [rows, heads x size]; every row sees the rows of its own sequence.
+pub(in crate::model) fn attention(qkv: &Tensor, how: &Attention<'_>, pass: &Pass) -> Result<Tensor> {
+    let width = qkv.dim(1)? / 3;
+    if pass.is_fused(qkv) {
+        let op = Fused { sequences: how.sequences.clone(), heads: Heads::new(how, width, pass) };
+        return qkv.contiguous()?.apply_op1(op);
     }
-    let noise = pass.noise.filter(|_| how.dropout > 0.0);
-    let masks = noise.map(|noise| how.masks(noise));
-    let op = Fused { sequences: how.sequences.clone(), heads: how.heads, masks };
-    q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
+    let part = |index: usize| qkv.narrow(1, index * width, width);
+    plain(&part(0)?, &part(1)?, &part(2)?, how, pass)
 }
 
 impl Attention<'_> {
@@ -144,175 +141,150 @@ impl Grid {
     }
 }
 
-struct Fused {
-    sequences: Sequences,
-    heads: usize,
+/// Attention within sequences on packed rows: query, key and value of a row beside each other.
+#[derive(Clone)]
+pub(super) struct Heads {
+    count: usize,
+    width: usize,
+    precision: Precision,
     /// One a sequence and head; none: no dropout.
-    masks: Option<Vec<Mask>>,
+    masks: Option<Arc<[Mask]>>,
 }
 
-/// Room for the weights of one head of one sequence.
-#[derive(Default)]
-struct Scratch {
-    weights: Vec<f32>,
-    dropped: Vec<f32>,
-    slopes: Vec<f32>,
-}
+impl Heads {
+    /// For rows of `3 x width` numbers.
+    pub(super) fn new(how: &Attention<'_>, width: usize, pass: &Pass) -> Self {
+        let noise = pass.noise.filter(|_| how.dropout > 0.0);
+        let masks = noise.map(|noise| how.masks(noise).into());
+        Self { count: how.heads, width, precision: pass.precision, masks }
+    }
 
-impl Scratch {
-    fn fit(&mut self, length: usize) {
-        for room in [&mut self.weights, &mut self.dropped, &mut self.slopes] {
-            room.resize(length * length, 0.0);
+    /// One sequence: qkv [length, 3 x width] to y [length, width].
+    pub(super) fn forward(&self, sequence: usize, qkv: &[f32], y: &mut [f32]) {
+        let (size, length) = (self.width / self.count, y.len() / self.width);
+        let mut weights = room(length * length);
+        for head in 0..self.count {
+            self.weights(qkv, head, length, &mut weights);
+            if let Some(mask) = self.mask(sequence, head) {
+                vectorised(
+                    #[inline(always)]
+                    || drop_weights(&mut weights, length, mask),
+                );
+            }
+            let target = Target { numbers: &mut y[head * size..], row_stride: self.width, add: false };
+            product(target, square(&weights, length), self.part(qkv, 2, head, length), Threads::One, self.precision);
         }
     }
-}
 
-impl Fused {
+    /// One sequence: the slopes of its y to those of its qkv.
+    pub(super) fn backward(&self, sequence: usize, qkv: &[f32], dy: &[f32], dqkv: &mut [f32]) {
+        let (width, size, length) = (self.width, self.width / self.count, dy.len() / self.width);
+        let (mut weights, mut dropped, mut slopes) =
+            (room(length * length), room(length * length), room(length * length));
+        let scale = 1.0 / (size as f32).sqrt();
+        for head in 0..self.count {
+            let mask = self.mask(sequence, head);
+            self.weights(qkv, head, length, &mut weights);
+            let [q, k, v] = [0, 1, 2].map(|part| self.part(qkv, part, head, length));
+            let dy = Matrix::new(&dy[head * size..], length, size, width);
+            let mut into = |part: usize, a: Matrix<'_>, b: Matrix<'_>| {
+                let target =
+                    Target { numbers: &mut dqkv[part * width + head * size..], row_stride: 3 * width, add: false };
+                product(target, a, b, Threads::One, self.precision);
+            };
+            let used = if let Some(mask) = mask {
+                dropped.copy_from_slice(&weights);
+                vectorised(
+                    #[inline(always)]
+                    || drop_weights(&mut dropped, length, mask),
+                );
+                &dropped
+            } else {
+                &weights
+            };
+            into(2, square(used, length).transposed(), dy);
+            // the slopes of the dropped weights, then of the scores
+            let target = Target { numbers: &mut slopes, row_stride: length, add: false };
+            product(target, dy, v.transposed(), Threads::One, self.precision);
+            vectorised(
+                #[inline(always)]
+                || {
+                    if let Some(mask) = mask {
+                        drop_weights(&mut slopes, length, mask);
+                    }
+                    for (slopes, weights) in slopes.chunks_exact_mut(length).zip(weights.chunks_exact(length)) {
+                        softmax_row_backward(slopes, weights, scale);
+                    }
+                },
+            );
+            into(0, square(&slopes, length), k);
+            into(1, square(&slopes, length).transposed(), q);
+        }
+    }
+
     fn mask(&self, sequence: usize, head: usize) -> Option<Mask> {
-        self.masks.as_ref().map(|masks| masks[sequence * self.heads + head])
+        self.masks.as_ref().map(|masks| masks[sequence * self.count + head])
+    }
+
+    /// Query (0), key (1) or value (2) of a head.
+    fn part<'a>(&self, qkv: &'a [f32], part: usize, head: usize, length: usize) -> Matrix<'a> {
+        let size = self.width / self.count;
+        Matrix::new(&qkv[part * self.width + head * size..], length, size, 3 * self.width)
     }
 
     /// Attention weights of one head, [length, length].
-    fn weights(&self, q: &[f32], k: &[f32], head: usize, width: usize, weights: &mut [f32]) {
-        let (size, length) = (width / self.heads, q.len() / width);
+    fn weights(&self, qkv: &[f32], head: usize, length: usize, weights: &mut [f32]) {
+        let (q, k) = (self.part(qkv, 0, head, length), self.part(qkv, 1, head, length));
         let target = Target { numbers: weights, row_stride: length, add: false };
-        let k = Matrix::new(&k[head * size..], length, size, width);
-        product(target, Matrix::new(&q[head * size..], length, size, width), k.transposed(), false);
-        let scale = 1.0 / (size as f32).sqrt();
+        product(target, q, k.transposed(), Threads::One, self.precision);
+        let scale = 1.0 / ((self.width / self.count) as f32).sqrt();
         vectorised(
             #[inline(always)]
-            || weights.chunks_exact_mut(length).for_each(|row| softmax_row(row, scale)),
+            || {
+                for row in weights.chunks_exact_mut(length) {
+                    softmax_row(row, scale);
+                }
+            },
         );
     }
 }
 
-impl CustomOp3 for Fused {
+/// The weights of all pairs of a sequence's rows.
+fn square(weights: &[f32], length: usize) -> Matrix<'_> {
+    Matrix::new(weights, length, length, length)
+}
+
+struct Fused {
+    sequences: Sequences,
+    heads: Heads,
+}
+
+impl CustomOp1 for Fused {
     fn name(&self) -> &'static str {
         "attention"
     }
 
-    fn cpu_fwd(
-        &self,
-        q: &CpuStorage,
-        q_layout: &Layout,
-        k: &CpuStorage,
-        k_layout: &Layout,
-        v: &CpuStorage,
-        v_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (q, k, v) = (slice(q, q_layout)?, slice(k, k_layout)?, slice(v, v_layout)?);
-        let width = q_layout.dims()[1];
-        let size = width / self.heads;
-        let mut y = vec![0f32; q.len()];
-        let cut = |x| self.sequences.cut(x, width);
-        let pieces = self.sequences.cut_mut(&mut y, width).into_par_iter().zip(cut(q)).zip(cut(k)).zip(cut(v));
-        pieces.enumerate().for_each_init(Scratch::default, |scratch, (sequence, (((y, q), k), v))| {
-            let length = q.len() / width;
-            scratch.fit(length);
-            for head in 0..self.heads {
-                self.weights(q, k, head, width, &mut scratch.weights);
-                if let Some(mask) = self.mask(sequence, head) {
-                    vectorised(
-                        #[inline(always)]
-                        || drop_weights(&mut scratch.weights, length, mask),
-                    );
-                }
-                let target = Target { numbers: &mut y[head * size..], row_stride: width, add: false };
-                let v = Matrix::new(&v[head * size..], length, size, width);
-                product(target, Matrix::new(&scratch.weights, length, length, length), v, false);
-            }
-        });
-        Ok((CpuStorage::F32(y), q_layout.shape().clone()))
+    fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let qkv = slice(qkv, layout)?;
+        let width = self.heads.width;
+        let mut y = vec![0f32; qkv.len() / 3];
+        let pieces = self.sequences.cut_mut(&mut y, width).into_par_iter().zip(self.sequences.cut(qkv, 3 * width));
+        pieces.enumerate().for_each(|(sequence, (y, qkv))| self.heads.forward(sequence, qkv, y));
+        Ok((CpuStorage::F32(y), Shape::from((layout.dims()[0], width))))
     }
 
-    fn bwd(
-        &self,
-        q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
-        _: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn bwd(&self, qkv: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let gradient = gradient.contiguous()?;
-        let width = q.dim(1)?;
-        let [dq, dk, dv] = with_slices([q, k, v, &gradient], |[q, k, v, gradient]| {
-            let mut d = [(); 3].map(|()| vec![0f32; q.len()]);
-            let [dq, dk, dv] = &mut d;
-            let cut = |x| self.sequences.cut(x, width);
-            let outputs = self.sequences.cut_mut(dq, width).into_par_iter();
-            let outputs = outputs.zip(self.sequences.cut_mut(dk, width)).zip(self.sequences.cut_mut(dv, width));
-            let inputs = cut(q).into_par_iter().zip(cut(k)).zip(cut(v)).zip(cut(gradient));
-            outputs.zip(inputs).enumerate().for_each_init(
-                Scratch::default,
-                |scratch, (sequence, (outputs, inputs))| {
-                    let ((dq, dk), dv) = outputs;
-                    let (((q, k), v), gradient) = inputs;
-                    scratch.fit(q.len() / width);
-                    for head in 0..self.heads {
-                        self.head_backward(
-                            sequence,
-                            head,
-                            width,
-                            [q, k, v, gradient],
-                            [&mut *dq, &mut *dk, &mut *dv],
-                            scratch,
-                        );
-                    }
-                },
-            );
+        let width = self.heads.width;
+        let d = with_slices([qkv, &gradient], |[numbers, gradient]| {
+            let mut d = vec![0f32; numbers.len()];
+            let inputs =
+                self.sequences.cut(numbers, 3 * width).into_par_iter().zip(self.sequences.cut(gradient, width));
+            let pieces = inputs.zip(self.sequences.cut_mut(&mut d, 3 * width)).enumerate();
+            pieces.for_each(|(sequence, ((qkv, dy), dqkv))| self.heads.backward(sequence, qkv, dy, dqkv));
             Ok(d)
         })?;
-        let tensor = |d: Vec<f32>, of: &Tensor| -> Result<Option<Tensor>> {
-            if of.track_op() { Ok(Some(Tensor::from_vec(d, of.dims(), of.device())?)) } else { Ok(None) }
-        };
-        Ok((tensor(dq, q)?, tensor(dk, k)?, tensor(dv, v)?))
-    }
-}
-
-impl Fused {
-    fn head_backward(
-        &self,
-        sequence: usize,
-        head: usize,
-        width: usize,
-        [q, k, v, gradient]: [&[f32]; 4],
-        [dq, dk, dv]: [&mut [f32]; 3],
-        scratch: &mut Scratch,
-    ) {
-        let size = width / self.heads;
-        let (length, start) = (q.len() / width, head * size);
-        let side = |x| Matrix::new(x, length, length, length);
-        let part = |x| Matrix::new(x, length, size, width);
-        let mask = self.mask(sequence, head);
-        self.weights(q, k, head, width, &mut scratch.weights);
-        scratch.dropped.copy_from_slice(&scratch.weights);
-        if let Some(mask) = mask {
-            vectorised(
-                #[inline(always)]
-                || drop_weights(&mut scratch.dropped, length, mask),
-            );
-        }
-        // dv = dropped^T g
-        let target = Target { numbers: &mut dv[start..], row_stride: width, add: false };
-        product(target, side(&scratch.dropped).transposed(), part(&gradient[start..]), false);
-        // the slopes of the dropped weights: g v^T
-        let target = Target { numbers: &mut scratch.slopes, row_stride: length, add: false };
-        product(target, part(&gradient[start..]), part(&v[start..]).transposed(), false);
-        let scale = 1.0 / (size as f32).sqrt();
-        vectorised(
-            #[inline(always)]
-            || {
-                if let Some(mask) = mask {
-                    drop_weights(&mut scratch.slopes, length, mask);
-                }
-                let rows = scratch.slopes.chunks_exact_mut(length).zip(scratch.weights.chunks_exact(length));
-                rows.for_each(|(slopes, weights)| softmax_row_backward(slopes, weights, scale));
-            },
-        );
-        let target = Target { numbers: &mut dq[start..], row_stride: width, add: false };
-        product(target, side(&scratch.slopes), part(&k[start..]), false);
-        let target = Target { numbers: &mut dk[start..], row_stride: width, add: false };
-        product(target, side(&scratch.slopes).transposed(), part(&q[start..]), false);
+        Ok(Some(Tensor::from_vec(d, qkv.dims(), qkv.device())?))
     }
 }
 

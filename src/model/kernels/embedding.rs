@@ -60,17 +60,8 @@ impl CustomOp1 for Embedding {
 
     fn bwd(&self, anchor: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let gradient = gradient.contiguous()?;
-        let width = gradient.dim(1)?;
         with_slices([&gradient], |[gradient]| {
-            for Lookup { table, ids } in &self.0 {
-                table.add_gradient(|sum| {
-                    for (gradient, id) in gradient.chunks_exact(width).zip(ids.iter()) {
-                        let row = &mut sum[*id as usize * width..(*id as usize + 1) * width];
-                        row.iter_mut().zip(gradient).for_each(|(sum, x)| *sum += x);
-                    }
-                });
-            }
-            Ok(())
+            self.0.iter().try_for_each(|Lookup { table, ids }| table.add_row_gradients(ids, gradient))
         })?;
         Ok(Some(anchor.zeros_like()?))
     }

@@ -47,7 +47,7 @@ impl CustomOp1 for Gelu {
                     #[inline(always)]
                     || {
                         for ((dx, x), gradient) in dx.iter_mut().zip(x).zip(gradient) {
-                            *dx = gradient * math::gelu_slope(*x);
+                            *dx = gradient * math::gelu_with_slope(*x).1;
                         }
                     },
                 );

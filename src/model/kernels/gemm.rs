@@ -2,6 +2,8 @@
 
 use gemm::Parallelism;
 
+use super::Precision;
+
 /// A view of numbers as a matrix with any strides.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
@@ -41,9 +43,18 @@ pub(super) struct Target<'a> {
     pub(super) add: bool,
 }
 
-/// target = a b, or target += a b; on all threads of the pool if `parallel`.
+/// Who computes a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// The caller alone.
+    One,
+    /// All of the pool.
+    All,
+}
+
+/// target = a b, or target += a b.
 #[expect(clippy::needless_pass_by_value, reason = "a target is written once")]
-pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, parallel: bool) {
+pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads, precision: Precision) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "the inner sizes of a product");
     if m == 0 || n == 0 {
@@ -54,7 +65,7 @@ pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, parallel
         "a product beyond its target"
     );
     let threads = rayon::current_num_threads();
-    let parallelism = if parallel && threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
+    let parallelism = if by == Threads::All && threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
     // SAFETY: both operands and the target hold all rows and columns that the strides reach: checked above and in
     // `Matrix::new` (transposing keeps the numbers that are reached). The target is borrowed exclusively.
     #[allow(unsafe_code, reason = "the product takes pointers and strides")]

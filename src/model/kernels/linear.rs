@@ -5,10 +5,10 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::Pass;
-use super::gemm::{Matrix, Target, product};
+use super::gemm::{Matrix, Target, Threads, product};
 use super::math::vectorised;
 use super::slices::{slice, with_slices};
+use super::{Pass, Precision};
 use crate::model::params::Param;
 
 /// x `[rows, in]` to x W^T + b `[rows, out]`, with W `[out, in]` and b `[out]`.
@@ -19,7 +19,7 @@ pub(in crate::model) fn linear(
     pass: &Pass,
 ) -> Result<Tensor> {
     if pass.is_fused(x) {
-        let op = Linear { weight: weight.clone(), bias: bias.cloned() };
+        let op = Linear { weight: weight.clone(), bias: bias.cloned(), precision: pass.precision };
         return x.contiguous()?.apply_op2(&weight.anchor(pass), op);
     }
     let y = x.matmul(&weight.tensor(pass).t()?)?;
@@ -32,6 +32,7 @@ pub(in crate::model) fn linear(
 struct Linear {
     weight: Arc<Param>,
     bias: Option<Arc<Param>>,
+    precision: Precision,
 }
 
 impl CustomOp2 for Linear {
@@ -52,7 +53,13 @@ impl CustomOp2 for Linear {
         }
         with_slices([self.weight.value()], |[weight]| {
             let target = Target { numbers: &mut y, row_stride: n, add: self.bias.is_some() };
-            product(target, Matrix::new(x, m, k, k), Matrix::new(weight, n, k, k).transposed(), true);
+            product(
+                target,
+                Matrix::new(x, m, k, k),
+                Matrix::new(weight, n, k, k).transposed(),
+                Threads::All,
+                self.precision,
+            );
             Ok(())
         })?;
         Ok((CpuStorage::F32(y), Shape::from((m, n))))
@@ -65,7 +72,13 @@ impl CustomOp2 for Linear {
         with_slices([x, &gradient], |[x, gradient]| {
             self.weight.add_gradient(|sum| {
                 let target = Target { numbers: sum, row_stride: k, add: true };
-                product(target, Matrix::new(gradient, m, n, n).transposed(), Matrix::new(x, m, k, k), true);
+                product(
+                    target,
+                    Matrix::new(gradient, m, n, n).transposed(),
+                    Matrix::new(x, m, k, k),
+                    Threads::All,
+                    self.precision,
+                );
             });
             if let Some(bias) = &self.bias {
                 bias.add_gradient(|sum| add_columns(sum, gradient));
@@ -79,7 +92,7 @@ impl CustomOp2 for Linear {
         let dx = with_slices([&gradient, self.weight.value()], |[gradient, weight]| {
             let mut dx = vec![0f32; m * k];
             let target = Target { numbers: &mut dx, row_stride: k, add: false };
-            product(target, Matrix::new(gradient, m, n, n), Matrix::new(weight, n, k, k), true);
+            product(target, Matrix::new(gradient, m, n, n), Matrix::new(weight, n, k, k), Threads::All, self.precision);
             Ok(dx)
         })?;
         Ok((Some(Tensor::from_vec(dx, x.dims(), x.device())?), None))

@@ -2,7 +2,8 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 
-/// Runs a loop compiled for the widest vectors that this CPU has. What it calls must be `#[inline(always)]`.
+/// Runs a loop compiled for the widest vectors that this CPU has. What it calls must be `#[inline(always)]`: write
+/// `for` loops, the `for_each` of an iterator would be compiled for the oldest CPU.
 #[inline(always)]
 pub(super) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
     struct Loop<F>(F);
@@ -42,26 +43,27 @@ pub(super) fn exp(x: f32) -> f32 {
     f32::from_bits(((n as i32 + 127) << 23) as u32) * (p * r * r + r + 1.0)
 }
 
-/// The error function to 1.5e-7 (Abramowitz and Stegun 7.1.26).
+/// The error function of |x| / sqrt(2) to 1.5e-7 (Abramowitz and Stegun 7.1.26), given e^(-x^2/2).
 #[inline(always)]
-fn erf(x: f32) -> f32 {
-    let a = x.abs();
-    let t = 1.0 / (1.0 + 0.327_591_1 * a);
+fn erf(x: f32, power: f32) -> f32 {
+    let t = 1.0 / (1.0 + (0.327_591_1 * FRAC_1_SQRT_2) * x.abs());
     let p = ((((1.061_405_4 * t - 1.453_152) * t + 1.421_413_8) * t - 0.284_496_72) * t + 0.254_829_6) * t;
-    (1.0 - p * exp(-a * a)).copysign(x)
+    (1.0 - p * power).copysign(x)
 }
 
 /// GELU by the error function, as BERT has it.
 #[inline(always)]
 pub(super) fn gelu(x: f32) -> f32 {
-    0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2))
+    0.5 * x * (1.0 + erf(x, exp(-0.5 * x * x)))
 }
 
-/// Its derivative.
+/// GELU and its derivative.
 #[inline(always)]
-pub(super) fn gelu_slope(x: f32) -> f32 {
+pub(super) fn gelu_with_slope(x: f32) -> (f32, f32) {
     const DENSITY: f32 = 0.398_942_3;
-    0.5 * (1.0 + erf(x * FRAC_1_SQRT_2)) + x * DENSITY * exp(-0.5 * x * x)
+    let power = exp(-0.5 * x * x);
+    let share = 0.5 * (1.0 + erf(x, power));
+    (x * share, share + x * DENSITY * power)
 }
 
 /// Sums f(x) in 16 running sums, the same on every machine.
@@ -75,7 +77,14 @@ pub(super) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
             sums[lane] += f(chunk[lane]);
         }
     }
-    sums.iter().sum::<f32>() + rest.iter().map(|x| f(*x)).sum::<f32>()
+    let mut total = 0.0;
+    for sum in sums {
+        total += sum;
+    }
+    for x in rest {
+        total += f(*x);
+    }
+    total
 }
 
 /// The largest number, in 16 running ones.
@@ -90,7 +99,14 @@ pub(super) fn largest(x: &[f32]) -> f32 {
             most[lane] = larger(most[lane], chunk[lane]);
         }
     }
-    most.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
+    let mut largest = f32::NEG_INFINITY;
+    for x in most {
+        largest = larger(largest, x);
+    }
+    for x in rest {
+        largest = larger(largest, *x);
+    }
+    largest
 }
 
 /// Sums f(x, y) in 16 running sums.
@@ -98,11 +114,18 @@ pub(super) fn largest(x: &[f32]) -> f32 {
 pub(super) fn sum2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut sums = [0f32; 16];
     let (xs, ys) = (x.chunks_exact(16), y.chunks_exact(16));
-    let rest = xs.remainder().iter().zip(ys.remainder()).map(|(x, y)| f(*x, *y)).sum::<f32>();
+    let rest = xs.remainder().iter().zip(ys.remainder());
     for (x, y) in xs.zip(ys) {
         for lane in 0..16 {
             sums[lane] += f(x[lane], y[lane]);
         }
     }
-    sums.iter().sum::<f32>() + rest
+    let mut total = 0.0;
+    for sum in sums {
+        total += sum;
+    }
+    for (x, y) in rest {
+        total += f(*x, *y);
+    }
+    total
 }

@@ -7,6 +7,7 @@
 
 mod adamw;
 mod attention;
+mod block;
 mod dropout;
 mod embedding;
 mod gelu;
@@ -14,6 +15,7 @@ mod gemm;
 mod linear;
 mod math;
 mod norm;
+mod rooms;
 mod slices;
 mod softmax;
 #[cfg(test)]
@@ -21,11 +23,14 @@ mod tests;
 
 pub use adamw::{AdamStep, Moments, adamw, squared_norm};
 pub(super) use attention::{Attention, Grid, attention};
+pub(super) use block::{Affine, Block, block};
 pub(super) use dropout::{dropout, mix};
 pub(super) use embedding::{Lookup, embedding};
 pub(super) use gelu::gelu;
 pub(super) use linear::linear;
 pub(super) use norm::{Residual, add_norm, norm};
+pub use rooms::Room;
+pub(super) use rooms::zeros;
 pub use softmax::log_softmax;
 pub(super) use softmax::softmax;
 
@@ -93,17 +98,27 @@ pub struct Pass {
     pub noise: Option<u64>,
     /// Use the fused operations where there are any.
     pub fused: bool,
+    /// Of products.
+    pub precision: Precision,
+}
+
+/// What numbers are rounded to before they are multiplied. Sums, statistics, weights and what is kept are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    #[default]
+    F32,
+    Bf16,
 }
 
 impl Pass {
     /// Scores only.
     pub fn inference() -> Self {
-        Self { gradients: false, noise: None, fused: true }
+        Self { gradients: false, noise: None, fused: true, precision: Precision::F32 }
     }
 
     /// With gradients, and dropout masks drawn from `noise`.
     pub fn training(noise: Option<u64>) -> Self {
-        Self { gradients: true, noise, fused: true }
+        Self { gradients: true, noise, ..Self::inference() }
     }
 
     fn is_fused(&self, x: &Tensor) -> bool {

@@ -219,7 +219,7 @@ fn moments(row: &[f32], eps: f32) -> (f32, f32) {
 }
 
 #[inline(always)]
-fn forward_rows(y: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32], eps: f32) {
+pub(super) fn forward_rows(y: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32], eps: f32) {
     let width = weight.len();
     for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
         let (mean, inverse) = moments(x, eps);
@@ -230,7 +230,7 @@ fn forward_rows(y: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32], eps: f32
 }
 
 #[inline(always)]
-fn backward_rows(
+pub(super) fn backward_rows(
     dx: &mut [f32],
     x: &[f32],
     gradient: &[f32],

@@ -1,0 +1,572 @@
+//! One block of BERT's Transformer (Devlin 2019; norms after the residuals) as a single operation of the graph.
+//!
+//! Rows go through all of the block a few sequences at a time, so that what lies between two products stays in the
+//! cache and threads meet twice a block instead of at every operation. For the backward pass five tensors are kept
+//! (qkv, attention's output, the sums before both norms, and what GELU saw: 10 x hidden numbers a row); the rest is
+//! computed again. candle's own graph would zero and add a tensor for every gradient of every operation in between.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::attention::{Attention, Heads, attention};
+use super::dropout::Mask;
+use super::gelu::gelu;
+use super::gemm::{Matrix, Target, Threads, product};
+use super::linear::linear;
+use super::math::{self, vectorised};
+use super::norm::{Residual, add_norm, backward_rows, forward_rows};
+use super::rooms::{Room, room};
+use super::slices::{slice, with_slices};
+use super::{Pass, Precision, Sequences};
+use crate::model::params::Param;
+
+/// A block's weights and sizes.
+#[derive(Debug)]
+pub(in crate::model) struct Block {
+    pub(in crate::model) query: Affine,
+    pub(in crate::model) key: Affine,
+    pub(in crate::model) value: Affine,
+    pub(in crate::model) attended: Affine,
+    pub(in crate::model) attention_norm: Affine,
+    pub(in crate::model) up: Affine,
+    pub(in crate::model) down: Affine,
+    pub(in crate::model) norm: Affine,
+    pub(in crate::model) heads: usize,
+    pub(in crate::model) eps: f64,
+    /// Of both residual branches.
+    pub(in crate::model) dropout: f64,
+    /// Of the attention weights.
+    pub(in crate::model) attention_dropout: f64,
+}
+
+/// A matrix `[out, in]` or the scales `[width]` of a norm, and what is added.
+#[derive(Debug)]
+pub(in crate::model) struct Affine {
+    pub(in crate::model) weight: Arc<Param>,
+    pub(in crate::model) bias: Arc<Param>,
+}
+
+/// x [rows, hidden] to the block's output [rows, hidden]. `site` is the first of three places of random numbers.
+pub(in crate::model) fn block(
+    x: &Tensor,
+    block: &Arc<Block>,
+    sequences: &Sequences,
+    site: u32,
+    pass: &Pass,
+) -> Result<Tensor> {
+    if !pass.is_fused(x) {
+        return block.plain(x, sequences, site, pass);
+    }
+    let width = x.dim(1)?;
+    let attention = block.attention(sequences, site);
+    let masks = |site| {
+        let mask = |noise| sequences.keys.iter().map(|key| Mask::new(noise, site, *key, block.dropout)).collect();
+        pass.noise.filter(|_| block.dropout > 0.0).map(mask)
+    };
+    let op = Fused {
+        heads: Heads::new(&attention, width, pass),
+        masks: [masks(site + 1), masks(site + 2)],
+        tiles: tiles(sequences),
+        sequences: sequences.clone(),
+        width,
+        inner: block.up.weight.value().dim(0)?,
+        precision: pass.precision,
+        keeps: pass.gradients && (x.track_op() || block.query.weight.is_trained()),
+        kept: Mutex::default(),
+        block: block.clone(),
+    };
+    x.contiguous()?.apply_op2(&block.query.weight.anchor(pass), op)
+}
+
+impl Block {
+    fn attention<'a>(&self, sequences: &'a Sequences, site: u32) -> Attention<'a> {
+        Attention { sequences, heads: self.heads, dropout: self.attention_dropout, site }
+    }
+
+    fn plain(&self, x: &Tensor, sequences: &Sequences, site: u32, pass: &Pass) -> Result<Tensor> {
+        let affine = |x: &Tensor, by: &Affine| linear(x, &by.weight, Some(&by.bias), pass);
+        let residual = |x: &Tensor, residual: &Tensor, norm: &Affine, site: u32| {
+            let how = Residual { sequences, dropout: self.dropout, site };
+            add_norm(x, residual, &norm.weight, &norm.bias, self.eps, &how, pass)
+        };
+        let qkv = Tensor::cat(&[affine(x, &self.query)?, affine(x, &self.key)?, affine(x, &self.value)?], 1)?;
+        let y = affine(&attention(&qkv, &self.attention(sequences, site), pass)?, &self.attended)?;
+        let x = residual(&y, x, &self.attention_norm, site + 1)?;
+        let y = affine(&gelu(&affine(&x, &self.up)?, pass)?, &self.down)?;
+        residual(&y, &x, &self.norm, site + 2)
+    }
+
+    fn affines(&self) -> [&Affine; 8] {
+        let Self { query, key, value, attended, attention_norm, up, down, norm, .. } = self;
+        [query, key, value, attended, attention_norm, up, down, norm]
+    }
+}
+
+struct Fused {
+    block: Arc<Block>,
+    sequences: Sequences,
+    tiles: Vec<Tile>,
+    heads: Heads,
+    /// Of the two residual branches, one a sequence; none: no dropout.
+    masks: [Option<Arc<[Mask]>>; 2],
+    width: usize,
+    inner: usize,
+    precision: Precision,
+    /// Whether there will be a backward pass.
+    keeps: bool,
+    kept: Mutex<Option<Kept<Room>>>,
+}
+
+/// Sequences that go through the block together.
+struct Tile {
+    sequences: Range<usize>,
+    rows: Range<usize>,
+}
+
+/// Rows of a tile: few enough to stay in the cache, enough to make packing the weights worth it.
+const TILE: usize = 256;
+
+fn tiles(sequences: &Sequences) -> Vec<Tile> {
+    let mut tiles: Vec<Tile> = Vec::new();
+    for sequence in 0..sequences.count() {
+        let end = sequences.offsets[sequence + 1];
+        match tiles.last_mut() {
+            Some(tile) if end - tile.rows.start <= TILE => {
+                tile.sequences.end = sequence + 1;
+                tile.rows.end = end;
+            }
+            _ => tiles.push(Tile { sequences: sequence..sequence + 1, rows: sequences.offsets[sequence]..end }),
+        }
+    }
+    tiles
+}
+
+/// What the backward pass needs, as rows.
+struct Kept<T> {
+    qkv: T,
+    context: T,
+    /// What the first norm saw.
+    attended: T,
+    /// What GELU saw.
+    up: T,
+    /// What the second norm saw.
+    down: T,
+}
+
+/// Slopes of what the products gave, and the operands that are computed again.
+struct Slopes<T> {
+    qkv: T,
+    attended: T,
+    up: T,
+    down: T,
+    /// The first norm's output.
+    normed: T,
+    /// GELU's output.
+    hidden: T,
+}
+
+/// The weights' numbers.
+struct Numbers<'a> {
+    query: [&'a [f32]; 2],
+    key: [&'a [f32]; 2],
+    value: [&'a [f32]; 2],
+    attended: [&'a [f32]; 2],
+    attention_norm: [&'a [f32]; 2],
+    up: [&'a [f32]; 2],
+    down: [&'a [f32]; 2],
+    norm: [&'a [f32]; 2],
+}
+
+impl CustomOp2 for Fused {
+    fn name(&self) -> &'static str {
+        "transformer-block"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = slice(x, layout)?;
+        let mut y = vec![0f32; x.len()];
+        let mut kept = self.keeps.then(|| self.kept_rooms(self.sequences.rows()));
+        self.with_numbers(|numbers| {
+            let (width, inner) = (self.width, self.inner);
+            let tiles = self.tiles.par_iter().zip(self.cut_mut(&mut y, width));
+            if let Some(kept) = &mut kept {
+                let parts = self.cut_mut(&mut kept.qkv, 3 * width).into_iter();
+                let parts = parts.zip(self.cut_mut(&mut kept.context, width));
+                let parts = parts.zip(self.cut_mut(&mut kept.attended, width));
+                let parts = parts.zip(self.cut_mut(&mut kept.up, inner));
+                let parts: Vec<_> = parts.zip(self.cut_mut(&mut kept.down, width)).collect();
+                tiles.zip(parts).for_each(|((tile, y), ((((qkv, context), attended), up), down))| {
+                    self.forward(numbers, tile, self.rows(x, tile), y, Kept { qkv, context, attended, up, down });
+                });
+            } else {
+                tiles.for_each(|(tile, y)| {
+                    let mut rooms = self.kept_rooms(tile.rows.len());
+                    let Kept { qkv, context, attended, up, down } = &mut rooms;
+                    self.forward(numbers, tile, self.rows(x, tile), y, Kept { qkv, context, attended, up, down });
+                });
+            }
+            Ok(())
+        })?;
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok((CpuStorage::F32(y), layout.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(kept) = kept else { bail!("a block's backward pass without its forward pass") };
+        let dy = dy.contiguous()?;
+        let mut dx = x.track_op().then(|| vec![0f32; x.elem_count()]);
+        with_slices([x, &dy], |[x, dy]| {
+            let mut slopes = self.slope_rooms();
+            let sums = self.with_numbers(|numbers| {
+                Ok(self.backward_tiles(numbers, x, dy, &kept, &mut slopes, dx.as_deref_mut()))
+            })?;
+            self.add_gradients(x, &kept, &slopes, &sums);
+            Ok(())
+        })?;
+        let dx = dx.map(|dx| Tensor::from_vec(dx, x.dims(), x.device())).transpose()?;
+        Ok((dx, None))
+    }
+}
+
+impl Fused {
+    fn kept_rooms(&self, rows: usize) -> Kept<Room> {
+        let [qkv, context, attended, up, down] =
+            [3 * self.width, self.width, self.width, self.inner, self.width].map(|width| room(rows * width));
+        Kept { qkv, context, attended, up, down }
+    }
+
+    fn slope_rooms(&self) -> Slopes<Room> {
+        let (width, inner, rows) = (self.width, self.inner, self.sequences.rows());
+        let [qkv, attended, up, down, normed, hidden] =
+            [3 * width, width, inner, width, width, inner].map(|width| room(rows * width));
+        Slopes { qkv, attended, up, down, normed, hidden }
+    }
+
+    fn with_numbers<R>(&self, f: impl FnOnce(&Numbers<'_>) -> Result<R>) -> Result<R> {
+        let affines = self.block.affines();
+        with_slices(affines.map(|affine| affine.weight.value()), |weights| {
+            with_slices(affines.map(|affine| affine.bias.value()), |biases| {
+                let both = |index: usize| [weights[index], biases[index]];
+                f(&Numbers {
+                    query: both(0),
+                    key: both(1),
+                    value: both(2),
+                    attended: both(3),
+                    attention_norm: both(4),
+                    up: both(5),
+                    down: both(6),
+                    norm: both(7),
+                })
+            })
+        })
+    }
+
+    fn cut_mut<'a>(&self, mut flat: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
+        let mut parts = Vec::with_capacity(self.tiles.len());
+        for tile in &self.tiles {
+            let (part, rest) = flat.split_at_mut(tile.rows.len() * width);
+            parts.push(part);
+            flat = rest;
+        }
+        parts
+    }
+
+    /// The tile's part of what has as many numbers a row as `x` has.
+    fn rows<'a>(&self, x: &'a [f32], tile: &Tile) -> &'a [f32] {
+        let width = x.len() / self.sequences.rows().max(1);
+        &x[tile.rows.start * width..tile.rows.end * width]
+    }
+
+    /// Sequences of a tile, with their rows in it.
+    fn each(&self, tile: &Tile) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let (offsets, start) = (&self.sequences.offsets, tile.rows.start);
+        tile.sequences.clone().map(move |sequence| (sequence, offsets[sequence] - start..offsets[sequence + 1] - start))
+    }
+
+    /// y = x W^T + b, rows of y `stride` numbers apart.
+    fn affine(&self, x: &[f32], rows: usize, [weight, bias]: [&[f32]; 2], y: &mut [f32], stride: usize) {
+        let (n, k) = (bias.len(), x.len() / rows);
+        y.chunks_mut(stride).for_each(|row| row[..n].copy_from_slice(bias));
+        let weight = Matrix::new(weight, n, k, k).transposed();
+        let target = Target { numbers: y, row_stride: stride, add: true };
+        product(target, Matrix::new(x, rows, k, k), weight, Threads::One, self.precision);
+    }
+
+    fn forward(&self, numbers: &Numbers<'_>, tile: &Tile, x: &[f32], y: &mut [f32], kept: Kept<&mut [f32]>) {
+        let (width, inner, rows) = (self.width, self.inner, tile.rows.len());
+        let eps = self.block.eps as f32;
+        for (part, affine) in [numbers.query, numbers.key, numbers.value].into_iter().enumerate() {
+            self.affine(x, rows, affine, &mut kept.qkv[part * width..], 3 * width);
+        }
+        for (sequence, rows) in self.each(tile) {
+            let qkv = &kept.qkv[rows.start * 3 * width..rows.end * 3 * width];
+            self.heads.forward(sequence, qkv, &mut kept.context[rows.start * width..rows.end * width]);
+        }
+        self.affine(kept.context, rows, numbers.attended, kept.attended, width);
+        self.add_residual(tile, 0, kept.attended, x);
+        let mut normed = room(rows * width);
+        let [scale, shift] = numbers.attention_norm;
+        vectorised(
+            #[inline(always)]
+            || forward_rows(&mut normed, kept.attended, scale, shift, eps),
+        );
+        self.affine(&normed, rows, numbers.up, kept.up, inner);
+        let mut hidden = room(rows * inner);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (y, x) in hidden.iter_mut().zip(&*kept.up) {
+                    *y = math::gelu(*x);
+                }
+            },
+        );
+        self.affine(&hidden, rows, numbers.down, kept.down, width);
+        self.add_residual(tile, 1, kept.down, &normed);
+        let [scale, shift] = numbers.norm;
+        vectorised(
+            #[inline(always)]
+            || forward_rows(y, kept.down, scale, shift, eps),
+        );
+    }
+
+    /// y = residual + dropout(y)
+    fn add_residual(&self, tile: &Tile, branch: usize, y: &mut [f32], residual: &[f32]) {
+        let width = self.width;
+        let Some(masks) = &self.masks[branch] else {
+            return vectorised(
+                #[inline(always)]
+                || {
+                    for (y, residual) in y.iter_mut().zip(residual) {
+                        *y += residual;
+                    }
+                },
+            );
+        };
+        for (sequence, rows) in self.each(tile) {
+            let part = rows.start * width..rows.end * width;
+            let (y, residual, mask) = (&mut y[part.clone()], &residual[part], masks[sequence]);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (index, (y, residual)) in y.iter_mut().zip(residual).enumerate() {
+                        *y = residual + *y * mask.factor(index as u32);
+                    }
+                },
+            );
+        }
+    }
+
+    /// dx = dropout's slopes from those of its result
+    fn drop_slopes(&self, tile: &Tile, branch: usize, dx: &mut [f32], dy: &[f32]) {
+        let width = self.width;
+        let Some(masks) = &self.masks[branch] else { return dx.copy_from_slice(dy) };
+        for (sequence, rows) in self.each(tile) {
+            let part = rows.start * width..rows.end * width;
+            let (dx, dy, mask) = (&mut dx[part.clone()], &dy[part], masks[sequence]);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (index, (dx, dy)) in dx.iter_mut().zip(dy).enumerate() {
+                        *dx = dy * mask.factor(index as u32);
+                    }
+                },
+            );
+        }
+    }
+
+    /// Slopes of all tiles; the sums over rows, tile by tile.
+    fn backward_tiles(
+        &self,
+        numbers: &Numbers<'_>,
+        x: &[f32],
+        dy: &[f32],
+        kept: &Kept<Room>,
+        slopes: &mut Slopes<Room>,
+        dx: Option<&mut [f32]>,
+    ) -> Vec<Sums> {
+        let (width, inner) = (self.width, self.inner);
+        let parts = self.cut_mut(&mut slopes.qkv, 3 * width).into_iter();
+        let parts = parts.zip(self.cut_mut(&mut slopes.attended, width));
+        let parts = parts.zip(self.cut_mut(&mut slopes.up, inner));
+        let parts = parts.zip(self.cut_mut(&mut slopes.down, width));
+        let parts = parts.zip(self.cut_mut(&mut slopes.normed, width));
+        let parts: Vec<_> = parts.zip(self.cut_mut(&mut slopes.hidden, inner)).collect();
+        let dx: Vec<Option<&mut [f32]>> = match dx {
+            Some(dx) => self.cut_mut(dx, width).into_iter().map(Some).collect(),
+            None => self.tiles.iter().map(|_| None).collect(),
+        };
+        debug_assert_eq!(x.len(), dy.len());
+        let tiles = self.tiles.par_iter().zip(parts).zip(dx);
+        tiles
+            .map(|((tile, (((((qkv, attended), up), down), normed), hidden)), dx)| {
+                let slopes = Slopes { qkv, attended, up, down, normed, hidden };
+                let kept = Kept {
+                    qkv: self.rows(&kept.qkv, tile),
+                    context: self.rows(&kept.context, tile),
+                    attended: self.rows(&kept.attended, tile),
+                    up: self.rows(&kept.up, tile),
+                    down: self.rows(&kept.down, tile),
+                };
+                self.backward(numbers, tile, self.rows(dy, tile), &kept, slopes, dx)
+            })
+            .collect()
+    }
+
+    fn backward(
+        &self,
+        numbers: &Numbers<'_>,
+        tile: &Tile,
+        dy: &[f32],
+        kept: &Kept<&[f32]>,
+        slopes: Slopes<&mut [f32]>,
+        dx: Option<&mut [f32]>,
+    ) -> Sums {
+        let (width, inner, rows) = (self.width, self.inner, tile.rows.len());
+        let eps = self.block.eps as f32;
+        let mut sums = Sums::new(width, inner);
+        // through the second norm and the dropout before it
+        let mut sum = room(rows * width);
+        let [scale, _] = numbers.norm;
+        vectorised(
+            #[inline(always)]
+            || {
+                let [dw, db] = &mut sums.norm;
+                backward_rows(&mut sum, kept.down, dy, scale, eps, dw, db);
+            },
+        );
+        self.drop_slopes(tile, 1, slopes.down, &sum);
+        // through the feed-forward layers: slopes.up holds GELU's output's first
+        let by = |[weight, _]: [&[f32]; 2], dy: &[f32], stride: usize, n: usize, dx: &mut [f32], add: bool| {
+            let k = dx.len() / rows;
+            let target = Target { numbers: dx, row_stride: k, add };
+            product(
+                target,
+                Matrix::new(dy, rows, n, stride),
+                Matrix::new(weight, n, k, k),
+                Threads::One,
+                self.precision,
+            );
+        };
+        by(numbers.down, slopes.down, width, width, slopes.up, false);
+        vectorised(
+            #[inline(always)]
+            || {
+                for ((x, y), slope) in kept.up.iter().zip(slopes.hidden.iter_mut()).zip(slopes.up.iter_mut()) {
+                    let (value, derivative) = math::gelu_with_slope(*x);
+                    *y = value;
+                    *slope *= derivative;
+                }
+            },
+        );
+        by(numbers.up, slopes.up, inner, inner, &mut sum, true);
+        // through the first norm and its dropout
+        let mut ds = room(rows * width);
+        let [scale, shift] = numbers.attention_norm;
+        vectorised(
+            #[inline(always)]
+            || {
+                forward_rows(slopes.normed, kept.attended, scale, shift, eps);
+                let [dw, db] = &mut sums.attention_norm;
+                backward_rows(&mut ds, kept.attended, &sum, scale, eps, dw, db);
+            },
+        );
+        self.drop_slopes(tile, 0, slopes.attended, &ds);
+        // through attention
+        by(numbers.attended, slopes.attended, width, width, &mut sum, false);
+        for (sequence, rows) in self.each(tile) {
+            let part = |width: usize| rows.start * width..rows.end * width;
+            let (qkv, dy) = (&kept.qkv[part(3 * width)], &sum[part(width)]);
+            self.heads.backward(sequence, qkv, dy, &mut slopes.qkv[part(3 * width)]);
+        }
+        if let Some(dx) = dx {
+            dx.copy_from_slice(&ds);
+            for (index, affine) in [numbers.query, numbers.key, numbers.value].into_iter().enumerate() {
+                by(affine, &slopes.qkv[index * width..], 3 * width, width, dx, true);
+            }
+        }
+        vectorised(
+            #[inline(always)]
+            || {
+                add_rows(&mut sums.qkv, slopes.qkv);
+                add_rows(&mut sums.attended, slopes.attended);
+                add_rows(&mut sums.up, slopes.up);
+                add_rows(&mut sums.down, slopes.down);
+            },
+        );
+        sums
+    }
+
+    /// Gradients of the weights, from all rows at once.
+    fn add_gradients(&self, x: &[f32], kept: &Kept<Room>, slopes: &Slopes<Room>, sums: &[Sums]) {
+        let (width, inner, rows) = (self.width, self.inner, self.sequences.rows());
+        let weight = |affine: &Affine, dy: &[f32], stride: usize, n: usize, x: &[f32], k: usize| {
+            affine.weight.add_gradient(|sum| {
+                let target = Target { numbers: sum, row_stride: k, add: true };
+                let dy = Matrix::new(dy, rows, n, stride).transposed();
+                product(target, dy, Matrix::new(x, rows, k, k), Threads::All, self.precision);
+            });
+        };
+        let block = &*self.block;
+        for (index, affine) in [&block.query, &block.key, &block.value].into_iter().enumerate() {
+            let part = index * width..(index + 1) * width;
+            weight(affine, &slopes.qkv[part.start..], 3 * width, width, x, width);
+            add_sums(&affine.bias, sums, |sums| &sums.qkv[part.clone()]);
+        }
+        weight(&block.attended, &slopes.attended, width, width, &kept.context, width);
+        add_sums(&block.attended.bias, sums, |sums| &sums.attended);
+        weight(&block.up, &slopes.up, inner, inner, &slopes.normed, width);
+        add_sums(&block.up.bias, sums, |sums| &sums.up);
+        weight(&block.down, &slopes.down, width, width, &slopes.hidden, inner);
+        add_sums(&block.down.bias, sums, |sums| &sums.down);
+        add_sums(&block.attention_norm.weight, sums, |sums| &sums.attention_norm[0]);
+        add_sums(&block.attention_norm.bias, sums, |sums| &sums.attention_norm[1]);
+        add_sums(&block.norm.weight, sums, |sums| &sums.norm[0]);
+        add_sums(&block.norm.bias, sums, |sums| &sums.norm[1]);
+    }
+}
+
+/// Sums over the rows of a tile: gradients of biases and norms.
+struct Sums {
+    qkv: Vec<f32>,
+    attended: Vec<f32>,
+    up: Vec<f32>,
+    down: Vec<f32>,
+    attention_norm: [Vec<f32>; 2],
+    norm: [Vec<f32>; 2],
+}
+
+impl Sums {
+    fn new(width: usize, inner: usize) -> Self {
+        let zeros = || vec![0f32; width];
+        Self {
+            qkv: vec![0.0; 3 * width],
+            attended: zeros(),
+            up: vec![0.0; inner],
+            down: zeros(),
+            attention_norm: [zeros(), zeros()],
+            norm: [zeros(), zeros()],
+        }
+    }
+}
+
+/// In the order of the tiles, whoever computed them.
+fn add_sums<'a>(param: &Param, sums: &'a [Sums], of: impl Fn(&'a Sums) -> &'a [f32]) {
+    param.add_gradient(|sum| {
+        for tile in sums {
+            sum.iter_mut().zip(of(tile)).for_each(|(sum, x)| *sum += x);
+        }
+    });
+}
+
+#[inline(always)]
+fn add_rows(sum: &mut [f32], rows: &[f32]) {
+    for row in rows.chunks_exact(sum.len()) {
+        for (sum, x) in sum.iter_mut().zip(row) {
+            *sum += x;
+        }
+    }
+}
