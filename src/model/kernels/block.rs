@@ -126,15 +126,19 @@ struct Tile {
     rows: Range<usize>,
 }
 
-/// Rows of a tile: few enough to stay in the cache, enough to make packing the weights worth it.
-const TILE: usize = 256;
+/// Rows of a tile: few enough to stay in the cache and for all threads to have some, enough to make packing the weights
+/// worth it. The number of threads plays no part, the bits of sums over tiles depend on it.
+fn tile_rows(rows: usize) -> usize {
+    (rows / 8).clamp(128, 512)
+}
 
 fn tiles(sequences: &Sequences) -> Vec<Tile> {
     let mut tiles: Vec<Tile> = Vec::new();
+    let most = tile_rows(sequences.rows());
     for sequence in 0..sequences.count() {
         let end = sequences.offsets[sequence + 1];
         match tiles.last_mut() {
-            Some(tile) if end - tile.rows.start <= TILE => {
+            Some(tile) if end - tile.rows.start <= most => {
                 tile.sequences.end = sequence + 1;
                 tile.rows.end = end;
             }
