@@ -8,10 +8,10 @@ use candle_core::Device;
 use clap::Parser;
 use serde::Deserialize;
 use serde_json::json;
-use sweep::model::{Batch, Classifier, Document, Pass, Sizes};
-use sweep::spec::{Encoder, Spec};
+use sweep::model::{Batch, Classifier, Document, Precision, Sizes};
+use sweep::spec::{self, Encoder, Spec};
 use sweep::text::{Special, windows};
-use sweep::train::{Input, Piece, Trainer};
+use sweep::train::{Input, Limits, Piece, Trainer};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -37,11 +37,8 @@ struct Args {
     #[arg(long, default_value_t = 1)]
     infer_reps: usize,
     /// Most tokens whose activations are kept at once.
-    #[arg(long, default_value_t = usize::MAX)]
-    room: usize,
-    /// Tokens at once without gradients.
-    #[arg(long, default_value_t = 4096)]
-    token_budget: usize,
+    #[arg(long, default_value_t = 65_536)]
+    tokens: usize,
     /// What `cargo bench` passes.
     #[arg(long, hide = true)]
     bench: bool,
@@ -80,10 +77,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             windows: windows(data.documents[*number].len(), model),
         });
         let batch = Batch::new(documents, Special { cls: 101, sep: 102, pad: 0, unknown: 100 });
-        Piece { input: Input::Tokens(batch), labels: numbers.iter().map(|number| vec![data.labels[*number]]).collect() }
+        Piece {
+            documents: numbers.iter().map(|number| *number as u32).collect(),
+            input: Input::Tokens(batch),
+            labels: numbers.iter().map(|number| vec![data.labels[*number]]).collect(),
+        }
     };
     let tokens = |piece: &Piece| if let Input::Tokens(batch) = &piece.input { batch.tokens() } else { 0 };
-    let mut trainer = Trainer::new(classifier, train, args.room)?;
+    let precision = match train.precision {
+        spec::Precision::Bf16 => Precision::Bf16,
+        _ => Precision::F32,
+    };
+    let limits = Limits { tokens: args.tokens, precision };
+    let mut trainer = Trainer::new(classifier, train, &vec![1; data.classes], data.classes, limits)?;
     let (mut seconds, mut cpu, mut seen, mut loss) = (0.0, 0.0, 0, f64::NAN);
     let mut best = f64::INFINITY;
     for step in 0..args.warm_steps + args.train_steps {
@@ -116,9 +122,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let pieces: Vec<Piece> = all.chunks(8).map(piece).collect();
         let (start, start_cpu) = (Instant::now(), cpu_seconds());
         for piece in &pieces {
-            if let Input::Tokens(batch) = &piece.input {
-                trainer.model().forward(batch, &Pass::inference())?;
-            }
+            trainer.logits(&piece.input)?;
         }
         let seen: usize = pieces.iter().map(tokens).sum();
         println!(

@@ -83,6 +83,8 @@ pub struct Measurement {
 pub enum Split {
     Train,
     Validation,
+    /// How fast it goes, and what that costs.
+    Machine,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

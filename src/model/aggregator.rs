@@ -97,7 +97,7 @@ impl Aggregator {
         let mut x = kernels::dropout(&placed, documents, self.dropout, SITE, pass)?;
         let with_token;
         let rows = if let Pooling::Token(token) = &self.pooling {
-            x = prepend(&token.tensor(pass), &x, documents)?;
+            x = prepend(&token.exact(pass), &x, documents)?;
             with_token = longer(documents);
             &with_token
         } else {
@@ -116,7 +116,7 @@ impl Aggregator {
         let positions = match &self.positions {
             Positions::None => return Ok(segments.clone()),
             Positions::Sinusoidal => sinusoids(documents.longest(), segments.dim(1)?, segments.device())?,
-            Positions::Learned(table) => table.tensor(pass),
+            Positions::Learned(table) => table.exact(pass),
         };
         let places: Vec<u32> = (0..documents.count()).flat_map(|document| 0..documents.len(document) as u32).collect();
         let places = Tensor::from_vec(places, documents.rows(), segments.device())?;
@@ -138,7 +138,7 @@ impl Aggregator {
             Pooling::Mean | Pooling::Token(_) => padded.broadcast_mul(&valid)?.sum(1)?.broadcast_div(&valid.sum(1)?)?,
             Pooling::Max => padded.broadcast_add(&grid.additive_mask(x.dtype())?.unsqueeze(2)?)?.max(1)?,
             Pooling::Attention(query) => {
-                let scores = padded.broadcast_mul(&query.tensor(pass))?.sum(2)?;
+                let scores = padded.broadcast_mul(&query.exact(pass))?.sum(2)?;
                 let weights = softmax(&scores.add(&grid.additive_mask(x.dtype())?)?)?;
                 padded.broadcast_mul(&weights.unsqueeze(2)?)?.sum(1)?
             }

@@ -24,6 +24,29 @@ pub struct Sizes {
     pub layer_norm_eps: f64,
 }
 
+impl Sizes {
+    /// Numbers of the sizes that a document of the reference takes for granted.
+    #[cfg(test)]
+    pub(crate) fn default() -> Self {
+        Self {
+            vocab_size: 30,
+            hidden_size: 16,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            intermediate_size: 32,
+            max_position_embeddings: 32,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+        }
+    }
+}
+
+/// Multiplications of the products of one layer for a segment of so many tokens, each with its addition.
+pub fn multiply_adds(sizes: &Sizes, tokens: usize) -> f64 {
+    let (tokens, hidden, inner) = (tokens as f64, sizes.hidden_size as f64, sizes.intermediate_size as f64);
+    tokens * (4.0 * hidden * hidden + 2.0 * hidden * inner) + 2.0 * tokens * tokens * hidden
+}
+
 #[derive(Debug)]
 pub(super) struct Bert {
     words: Arc<Param>,

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use super::aggregator::Aggregator;
 use super::batch::Batch;
 use super::bert::{Bert, Dropouts, Sizes};
-use super::kernels::{Grid, Pass, Sequences};
+use super::kernels::{Grid, Pass, Precision, Sequences};
 use super::labels::Labels;
 use super::params::{Maker, Params};
 use crate::spec::{self, Freeze, SegmentPooling};
@@ -71,8 +71,8 @@ impl Classifier {
     /// Segments to vectors [S, hidden].
     pub fn encode(&self, batch: &Batch, pass: &Pass) -> Result<Tensor> {
         let still = Pass::inference();
-        let pass = if self.frozen { &Pass { fused: pass.fused, ..still } } else { pass };
-        let states = self.bert.forward(&batch.ids, &batch.segments, pass)?;
+        let pass = if self.frozen { &Pass { fused: pass.fused, precision: pass.precision, ..still } } else { pass };
+        let states = self.bert.forward(&batch.ids, &batch.segments, pass)?.to_dtype(DType::F32)?;
         match self.pooling {
             SegmentPooling::Cls => {
                 let first = &batch.segments.offsets[..batch.segments.count()];
@@ -89,6 +89,8 @@ impl Classifier {
 
     /// Segment vectors [S, hidden] of B documents to logits [B, classes].
     pub fn classify(&self, segments: &Tensor, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
+        // what stands above the segments is small and decides: always f32
+        let pass = &Pass { precision: Precision::F32, ..pass.clone() };
         let aggregated = self.aggregator.forward(segments, documents, pass)?;
         self.labels.forward(&aggregated, documents, pass)
     }

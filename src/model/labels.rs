@@ -55,11 +55,9 @@ impl Labels {
     /// Logits [B, classes].
     pub(super) fn forward(&self, x: &Aggregated, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
         match (&self.embeddings, self.kind) {
-            (Some(labels), LabelAttention::Doc) => {
-                self.by_document(&x.documents, &labels.tensor(pass), documents, pass)
-            }
+            (Some(labels), LabelAttention::Doc) => self.by_document(&x.documents, &labels.exact(pass), documents, pass),
             (Some(labels), LabelAttention::LabelWise) => {
-                self.by_label(&x.segments, &labels.tensor(pass), documents, pass)
+                self.by_label(&x.segments, &labels.exact(pass), documents, pass)
             }
             _ => self.classify(&x.documents, documents, pass),
         }
@@ -100,9 +98,9 @@ impl Labels {
         };
         let read = read.reshape((count * classes, width))?;
         let read = kernels::dropout(&read, &rows, self.dropout, SITE, pass)?.reshape((count, classes, width))?;
-        let logits = read.broadcast_mul(&self.classifier.weight.tensor(pass))?.sum(2)?;
+        let logits = read.broadcast_mul(&self.classifier.weight.exact(pass))?.sum(2)?;
         match &self.classifier.bias {
-            Some(bias) => logits.broadcast_add(&bias.tensor(pass)),
+            Some(bias) => logits.broadcast_add(&bias.exact(pass)),
             None => Ok(logits),
         }
     }

@@ -12,10 +12,10 @@ mod params;
 mod pretrained;
 
 pub use batch::{Batch, Document};
-pub use bert::Sizes;
+pub use bert::{Sizes, multiply_adds};
 pub use classifier::Classifier;
 pub use gradient::{Gradient, Rows};
-pub use kernels::{AdamStep, Moments, Pass, Precision, Room, Sequences, adamw, log_softmax, squared_norm};
+pub use kernels::{AdamStep, Moments, Pass, Precision, Room, Sequences, adamw, blend, log_softmax, squared_norm};
 pub use params::{Param, Params};
 pub use pretrained::{PretrainedError, read_sizes, read_weights};
 

@@ -39,9 +39,14 @@ impl Param {
         self.trained
     }
 
-    /// The tensor for operations of the graph.
-    pub(super) fn tensor(&self, pass: &Pass) -> Tensor {
+    /// The tensor for operations of the graph, in f32.
+    pub(super) fn exact(&self, pass: &Pass) -> Tensor {
         if pass.gradients && self.trained { self.value.as_tensor().clone() } else { self.value.as_tensor().detach() }
+    }
+
+    /// The same in what the pass computes in; gradients come back in f32.
+    pub(super) fn tensor(&self, pass: &Pass) -> Result<Tensor> {
+        self.exact(pass).to_dtype(pass.precision.dtype())
     }
 
     /// A stand-in for operations whose weights stay outside the graph.
@@ -136,6 +141,11 @@ impl Params {
     /// Values of the weights that are trained, for a checkpoint: the others are where they came from.
     pub fn trained(&self) -> HashMap<String, Tensor> {
         self.values(Param::is_trained)
+    }
+
+    /// The same, apart from the weights: these may change meanwhile.
+    pub fn copies(&self) -> Result<HashMap<String, Tensor>> {
+        self.trained().into_iter().map(|(name, value)| Ok((name, value.copy()?))).collect()
     }
 
     fn values(&self, wanted: impl Fn(&Param) -> bool) -> HashMap<String, Tensor> {

@@ -44,11 +44,16 @@ fn rename(section: &mut Map<String, Value>) {
     if let Some(Value::Object(warmup)) = section.shift_remove("warmup") {
         section.extend(warmup.into_iter().map(|(kind, value)| (format!("warmup_{kind}"), value)));
     }
+    if let Some(memory) = section.get_mut("memory")
+        && let Some(megabytes) = memory.get("megabytes").cloned()
+    {
+        *memory = megabytes;
+    }
     match section.shift_remove("loss") {
         Some(Value::Object(loss)) => {
             for (kind, options) in loss.into_iter().map(as_table) {
                 section.insert("loss".to_owned(), kind.replace('_', "-").into());
-                section.extend(options.into_iter().map(|(name, value)| (name.replace("gamma", "focal_gamma"), value)));
+                section.extend(options.into_iter().map(|(name, value)| (loss_key(name), value)));
             }
         }
         Some(name) => {
@@ -60,6 +65,15 @@ fn rename(section: &mut Map<String, Value>) {
         && layers.as_u64() == Some(usize::MAX as u64)
     {
         *layers = "all".into();
+    }
+}
+
+/// The options of a loss stand beside it in the file.
+fn loss_key(name: String) -> String {
+    match name.as_str() {
+        "gamma" => "focal_gamma".to_owned(),
+        "margin" => "asymmetric_margin".to_owned(),
+        _ => name,
     }
 }
 

@@ -23,7 +23,7 @@ pub use model::{
 pub use problem::{Problem, Problems};
 pub use resources::{Devices, Resources};
 pub use search::{Direction, Sampler, Search};
-pub use train::{EarlyStopping, Freeze, Loss, Schedule, Train, Warmup};
+pub use train::{Balance, EarlyStopping, Freeze, Loss, Memory, Precision, Schedule, Train, Warmup};
 
 use crate::metrics;
 use crate::search::propose;

@@ -1,17 +1,21 @@
 //! `[train]`: how a run is trained.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::reader::{Floats, Reader};
+use super::reader::{Floats, Reader, describe};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Train {
     pub epochs: usize,
     /// Documents per optimiser step.
     pub batch_size: usize,
-    /// Most tokens that go through the encoder at once; gradients are accumulated exactly.
-    pub micro_batch_tokens: usize,
+    /// Most tokens whose activations are kept at once, whatever `memory` allows; gradients are accumulated exactly.
+    pub micro_batch_tokens: Option<usize>,
+    pub memory: Memory,
+    pub precision: Precision,
     pub learning_rate: f64,
     /// For everything above the encoder; none: `learning_rate`.
     pub head_learning_rate: Option<f64>,
@@ -28,11 +32,56 @@ pub struct Train {
     /// Hugging Face's form of warm-up, whose first step has a learning rate of 0.
     pub warmup_from_zero: bool,
     pub loss: Loss,
+    /// Of documents with one label each.
+    pub class_weights: Balance,
+    /// Weight of a label's documents against all others', with several labels a document.
+    pub positive_weight: Balance,
+    /// Share of a document's segments that a training step leaves out.
+    pub segment_dropout: f64,
+    /// Scores and checkpoints are those of a running mean of the weights with this decay.
+    pub ema: Option<f64>,
     pub early_stopping: Option<EarlyStopping>,
     /// Probability from which on a label is given (multi-label).
     pub threshold: f64,
+    /// That of single labels, by name.
+    pub thresholds: BTreeMap<String, f64>,
     pub freeze: Freeze,
+    /// Between two checkpoints; an epoch's end has one in any case.
+    pub checkpoint_seconds: usize,
     pub seed: u64,
+}
+
+/// Memory for activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Memory {
+    /// A share of what the device has.
+    Auto,
+    Megabytes(usize),
+}
+
+/// What numbers are rounded to before they are multiplied; weights, moments, statistics and the loss are f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    Auto,
+    F32,
+    Bf16,
+    /// With dynamic loss scaling; for cards.
+    F16,
+}
+
+/// How rare classes are made up for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    None,
+    /// As 1 / documents.
+    Inverse,
+    /// As 1 / sqrt(documents).
+    Sqrt,
+    /// By the effective number of documents (Cui 2019, beta 0.999).
+    Effective,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +112,13 @@ pub enum Loss {
     },
     /// Binary cross-entropy of every label (multi-label).
     Bce,
+    /// The asymmetric loss (Ridnik 2021): labels that are absent and said to be count little (multi-label).
+    Asymmetric {
+        gamma_positive: f64,
+        gamma_negative: f64,
+        /// Probabilities of absent labels below it count nothing.
+        margin: f64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,7 +147,9 @@ impl Train {
         Self {
             epochs: reader.integer("epochs", 5, 1..=100_000),
             batch_size: reader.integer("batch_size", 16, 1..=1_000_000),
-            micro_batch_tokens: reader.integer("micro_batch_tokens", 8_192, 1..=usize::MAX),
+            micro_batch_tokens: reader.optional_integer("micro_batch_tokens", 1..=usize::MAX),
+            memory: Memory::read(reader),
+            precision: reader.choice("precision", Precision::Auto),
             learning_rate: reader.float("learning_rate", 1e-4, Floats::Positive),
             head_learning_rate: reader.optional_float("head_learning_rate", Floats::Positive),
             layer_decay: reader.float("layer_decay", 1.0, Floats::Share),
@@ -104,9 +162,25 @@ impl Train {
             warmup: steps.map_or(Warmup::Ratio(ratio), Warmup::Steps),
             warmup_from_zero: reader.flag("warmup_from_zero", false),
             loss: Loss::read(reader, multi_label),
+            class_weights: Balance::read(
+                reader,
+                "class_weights",
+                !multi_label,
+                "documents have several labels: positive_weight is theirs",
+            ),
+            positive_weight: Balance::read(
+                reader,
+                "positive_weight",
+                multi_label,
+                "documents have one label each: class_weights is theirs",
+            ),
+            segment_dropout: reader.float("segment_dropout", 0.0, Floats::Fraction),
+            ema: reader.optional_float("ema", Floats::Fraction),
             early_stopping: EarlyStopping::read(reader),
             threshold: reader.float("threshold", 0.5, Floats::Share),
+            thresholds: thresholds(reader, multi_label),
             freeze: reader.section("freeze", Freeze::read),
+            checkpoint_seconds: reader.integer("checkpoint_seconds", 60, 0..=usize::MAX),
             seed: reader.integer("seed", 1, 0..=usize::MAX) as u64,
         }
     }
@@ -118,6 +192,13 @@ enum LossName {
     CrossEntropy,
     Focal,
     Bce,
+    Asymmetric,
+}
+
+impl LossName {
+    fn is_multi_label(self) -> bool {
+        matches!(self, Self::Bce | Self::Asymmetric)
+    }
 }
 
 impl Loss {
@@ -126,16 +207,26 @@ impl Loss {
         let name = reader.choice("loss", default);
         let label_smoothing = reader.optional_float("label_smoothing", Floats::Fraction);
         let gamma = reader.optional_float("focal_gamma", Floats::NotNegative);
-        if multi_label != (name == LossName::Bce) {
+        if multi_label != name.is_multi_label() {
             reader.problem(
                 "loss",
                 if multi_label {
-                    "documents have several labels: only \"bce\" fits"
+                    "documents have several labels: only \"bce\" and \"asymmetric\" fit"
                 } else {
-                    "documents have one label each: \"bce\" is for data.labels"
+                    "documents have one label each: \"bce\" and \"asymmetric\" are for data.labels"
                 },
             );
         }
+        let mut asymmetric = |key, default, range| {
+            let value = reader.optional_float(key, range);
+            if value.is_some() && name != LossName::Asymmetric {
+                reader.problem(key, "only for loss = \"asymmetric\"");
+            }
+            value.unwrap_or(default)
+        };
+        let gamma_positive = asymmetric("gamma_positive", 0.0, Floats::NotNegative);
+        let gamma_negative = asymmetric("gamma_negative", 4.0, Floats::NotNegative);
+        let margin = asymmetric("asymmetric_margin", 0.05, Floats::Fraction);
         if label_smoothing.is_some() && name != LossName::CrossEntropy {
             reader.problem("label_smoothing", "only for loss = \"cross-entropy\"");
         }
@@ -146,8 +237,60 @@ impl Loss {
             LossName::CrossEntropy => Self::CrossEntropy { label_smoothing: label_smoothing.unwrap_or(0.0) },
             LossName::Focal => Self::Focal { gamma: gamma.unwrap_or(2.0) },
             LossName::Bce => Self::Bce,
+            LossName::Asymmetric => Self::Asymmetric { gamma_positive, gamma_negative, margin },
         }
     }
+}
+
+impl Memory {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        match reader.ask("memory") {
+            Some(value) if value != "auto" => match value.as_u64() {
+                Some(megabytes) if megabytes > 0 => Self::Megabytes(megabytes as usize),
+                _ => {
+                    reader.expected("memory", "\"auto\" or megabytes", value);
+                    Self::Auto
+                }
+            },
+            _ => Self::Auto,
+        }
+    }
+}
+
+impl Balance {
+    fn read(reader: &mut Reader<'_>, key: &'static str, fits: bool, why_not: &str) -> Self {
+        let balance = reader.choice(key, Self::None);
+        if balance != Self::None && !fits {
+            reader.problem(key, why_not);
+        }
+        balance
+    }
+}
+
+/// `{ "label" = 0.4 }`; whether there are such labels is seen with the documents.
+fn thresholds(reader: &mut Reader<'_>, multi_label: bool) -> BTreeMap<String, f64> {
+    let mut thresholds = BTreeMap::new();
+    match reader.ask("thresholds") {
+        None => {}
+        Some(Value::Object(_)) if !multi_label => {
+            reader.problem("thresholds", "documents have one label each: the likeliest is given");
+        }
+        Some(Value::Object(table)) => {
+            for (label, value) in table {
+                match value.as_f64() {
+                    Some(threshold) if (0.0..=1.0).contains(&threshold) => {
+                        thresholds.insert(label.clone(), threshold);
+                    }
+                    _ => reader.problem_at(
+                        &["thresholds", label],
+                        format!("expected a number from 0 to 1, found {}", describe(value)),
+                    ),
+                }
+            }
+        }
+        Some(other) => reader.expected("thresholds", "a table of labels", other),
+    }
+    thresholds
 }
 
 impl EarlyStopping {

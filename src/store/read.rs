@@ -135,6 +135,7 @@ impl Reader {
         let split = match split {
             Split::Train => "train",
             Split::Validation => "validation",
+            Split::Machine => "machine",
         };
         let query = sqlx::query(
             "select * from metrics where sweep = ? and name = ? and split = ? \

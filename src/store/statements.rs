@@ -263,6 +263,7 @@ pub(super) async fn measured(
     .bind(match moment.split {
         Split::Train => 0,
         Split::Validation => 1,
+        Split::Machine => 2,
     })
     .bind(moment.epoch)
     .bind(moment.step as i64)

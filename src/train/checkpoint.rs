@@ -39,6 +39,8 @@ pub(super) type Contents<S> = (HashMap<String, Tensor>, S);
 
 /// The key of the state in the metadata.
 const STATE: &str = "sweep";
+/// The key of the hash of the numbers: a file may be whole and yet not what was written.
+const HASH: &str = "sha256";
 
 /// Writes tensors and a state beside `path`, makes them durable and renames them into place.
 pub(super) fn save<S: Serialize>(
@@ -62,7 +64,8 @@ pub(super) fn save<S: Serialize>(
         views.push((name, TensorView::new(Dtype::F32, dims.clone(), bytes).map_err(|error| other(&error))?));
     }
     let state = serde_json::to_string(state).map_err(|error| other(&error))?;
-    let metadata = Some(HashMap::from([(STATE.to_owned(), state)]));
+    let hash = hash(numbers.iter().map(|(name, _, bytes)| (name.as_str(), bytes.as_slice())), &state);
+    let metadata = Some(HashMap::from([(STATE.to_owned(), state), (HASH.to_owned(), hash)]));
     let partial = path.with_extension("partial");
     let result = safetensors::serialize_to_file(views, metadata, &partial)
         .map_err(|error| match error {
@@ -77,6 +80,17 @@ pub(super) fn save<S: Serialize>(
         let _ = fs::remove_file(&partial);
     }
     result.map_err(written)
+}
+
+/// Of tensors in the order of their names, and of the state.
+fn hash<'t>(tensors: impl Iterator<Item = (&'t str, &'t [u8])>, state: &str) -> String {
+    let mut hasher = Sha256::new();
+    for (name, bytes) in tensors {
+        hasher.update(name);
+        hasher.update(bytes);
+    }
+    hasher.update(state);
+    hex(&hasher.finalize())
 }
 
 fn describe(path: &Path) -> io::Result<Written> {
@@ -107,16 +121,38 @@ pub(super) fn load<S: DeserializeOwned>(path: &Path) -> Result<Option<Contents<S
     };
     let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&error))?;
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(&error))?;
-    let state =
-        metadata.metadata().as_ref().and_then(|map| map.get(STATE)).ok_or_else(|| damaged(&"no state in it"))?;
+    let entry = |key: &str| metadata.metadata().as_ref().and_then(|map| map.get(key));
+    let state = entry(STATE).ok_or_else(|| damaged(&"no state in it"))?;
+    let mut views = file.tensors();
+    views.sort_by(|a, b| a.0.cmp(&b.0));
+    if entry(HASH) != Some(&hash(views.iter().map(|(name, view)| (name.as_str(), view.data())), state)) {
+        return Err(damaged(&"its numbers are not those that were written"));
+    }
     let state = serde_json::from_str(state).map_err(|error| damaged(&error))?;
     let mut tensors = HashMap::new();
-    for (name, view) in file.iter() {
+    for (name, view) in views {
         let numbers: Vec<f32> =
             view.data().chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect();
-        tensors.insert(name.to_owned(), Tensor::from_vec(numbers, view.shape(), &Device::Cpu)?);
+        tensors.insert(name, Tensor::from_vec(numbers, view.shape(), &Device::Cpu)?);
     }
     Ok(Some((tensors, state)))
+}
+
+/// The state of a file alone, whatever its numbers are; none if there is no such file.
+pub(super) fn load_state<S: DeserializeOwned>(path: &Path) -> io::Result<Option<S>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let mut header = vec![0; 8];
+    header.copy_from_slice(&length);
+    file.take(u64::from_le_bytes(length)).read_to_end(&mut header)?;
+    let read = SafeTensors::read_metadata(&header).map_err(io::Error::other)?.1;
+    let state = read.metadata().as_ref().and_then(|map| map.get(STATE)).cloned().unwrap_or_default();
+    Ok(Some(serde_json::from_str(&state)?))
 }
 
 /// The weights of a checkpoint, by name.

@@ -1,13 +1,12 @@
 //! Scores of a model on documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use candle_core::Result;
 
-use super::batches::micro_batches;
-use super::fit::Material;
+use super::examples::Examples;
+use super::trainer::{INFERENCE, Trainer};
 use crate::metrics::{Report, Truth};
-use crate::model::Pass;
 use crate::protocol::Prediction;
 use crate::text::Corpus;
 
@@ -19,21 +18,22 @@ pub(super) struct Evaluation {
 }
 
 /// Scores the validation documents.
-pub(super) fn evaluate(material: &Material<'_>) -> Result<Evaluation> {
-    let (job, corpus) = (material.job, material.corpus);
+pub(super) fn evaluate(examples: &Examples<'_>, trainer: &Trainer) -> Result<Evaluation> {
+    let (job, corpus) = (examples.job, examples.corpus);
     let classes = corpus.classes().len();
-    let mut logits = Vec::with_capacity(job.validation.len() * classes);
-    // without gradients four times the tokens fit
-    let most = 4 * job.config.train.micro_batch_tokens;
-    for piece in micro_batches(&job.validation, corpus, &job.config.model, most) {
-        let rows = material.logits(&piece, &Pass::inference())?;
-        logits.extend(rows.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from));
+    let mut of: HashMap<u32, Vec<f64>> = HashMap::new();
+    // without activations more fits
+    for piece in examples.pieces(&job.validation, INFERENCE * trainer.limits().tokens, None)? {
+        let rows = trainer.logits(&piece.input)?.to_vec2::<f32>()?;
+        let rows = rows.into_iter().map(|row| row.into_iter().map(f64::from).collect());
+        of.extend(piece.documents.into_iter().zip(rows));
     }
+    let logits: Vec<f64> = job.validation.iter().flat_map(|document| of[document].iter().copied()).collect();
     let labels = |document: &u32| corpus.labels(*document as usize);
     let (report, probabilities) = if corpus.is_multi_label() {
         let probabilities: Vec<f64> = logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
         let truth: Vec<Vec<u32>> = job.validation.iter().map(|document| labels(document).to_vec()).collect();
-        let thresholds = vec![job.config.train.threshold; classes];
+        let thresholds = thresholds(examples);
         (Truth::Multi(&truth).report(&probabilities, classes, &thresholds), probabilities)
     } else {
         let probabilities: Vec<f64> = logits.chunks_exact(classes).flat_map(softmax).collect();
@@ -56,10 +56,10 @@ impl Evaluation {
     }
 
     /// One prediction a document.
-    pub(super) fn predictions(&self, material: &Material<'_>) -> Vec<Prediction> {
-        let (job, corpus) = (material.job, material.corpus);
+    pub(super) fn predictions(&self, examples: &Examples<'_>) -> Vec<Prediction> {
+        let (job, corpus) = (examples.job, examples.corpus);
         let rows = self.probabilities.chunks_exact(corpus.classes().len());
-        let threshold = job.config.train.threshold;
+        let thresholds = thresholds(examples);
         let name = |class: usize| corpus.classes()[class].clone();
         job.validation
             .iter()
@@ -67,8 +67,9 @@ impl Evaluation {
             .map(|(document, row)| {
                 let labels = corpus.labels(*document as usize).iter().map(|label| name(*label as usize));
                 let (label, predicted, confidence) = if corpus.is_multi_label() {
-                    let given = (0..row.len()).filter(|class| row[*class] >= threshold).map(name);
-                    let least = row.iter().map(|p| if *p >= threshold { *p } else { 1.0 - p }).fold(1.0, f64::min);
+                    let given = (0..row.len()).filter(|class| row[*class] >= thresholds[*class]).map(name);
+                    let sure = |(p, threshold): (&f64, &f64)| if p >= threshold { *p } else { 1.0 - p };
+                    let least = row.iter().zip(&thresholds).map(sure).fold(1.0, f64::min);
                     (list(labels), list(given), least)
                 } else {
                     let best = (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best });
@@ -84,6 +85,13 @@ impl Evaluation {
             })
             .collect()
     }
+}
+
+/// From which probability on each label is given.
+fn thresholds(examples: &Examples<'_>) -> Vec<f64> {
+    let train = &examples.job.config.train;
+    let of = |class: &String| train.thresholds.get(class).copied().unwrap_or(train.threshold);
+    examples.corpus.classes().iter().map(of).collect()
 }
 
 fn list(labels: impl Iterator<Item = String>) -> String {

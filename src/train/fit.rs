@@ -3,21 +3,24 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::batches;
+use super::accounting::{self, Accounts};
 use super::checkpoint::{self, CheckpointError};
 use super::evaluate::{Evaluation, evaluate};
-use super::loss::{loss_sum, normaliser};
-use super::optimiser::Optimiser;
-use super::schedule;
-use crate::model::{Batch, Classifier, Document, Pass, PretrainedError, Sizes, read_sizes, read_weights};
+use super::examples::Examples;
+use super::scaler::Scaler;
+use super::trainer::{Limits, Step, Trainer};
+use super::vectors::{self, Vectors, VectorsError};
+use super::{batches, memory, schedule};
+use crate::model::{Classifier, Precision, PretrainedError, Sizes, read_sizes, read_weights};
 use crate::protocol::{Checkpoint, CheckpointKind, Done, Job, Measurement, Message, Progress, Split};
-use crate::spec::Encoder;
+use crate::spec::{self, Encoder, Train};
 use crate::text::{Corpus, CorpusError, hex};
 
 #[derive(Debug, Error)]
@@ -30,8 +33,12 @@ pub enum FitError {
     Checkpoint(#[from] CheckpointError),
     #[error("{0}")]
     Tensor(#[from] candle_core::Error),
-    #[error("the loss is {loss} at step {step} (epoch {epoch}): try a smaller train.learning_rate")]
-    Diverged { loss: f64, step: u64, epoch: usize },
+    #[error("the loss or its gradient is not finite at step {step} (epoch {epoch}): try a smaller train.learning_rate")]
+    Diverged { step: u64, epoch: usize },
+    #[error("train.precision: \"f16\" is for cards; on the CPU use \"f32\" or \"bf16\"")]
+    F16OnCpu,
+    #[error(transparent)]
+    Vectors(#[from] VectorsError),
     #[error("{objective} is undefined after every epoch: {hint}")]
     NoScore { objective: String, hint: &'static str },
     #[error("cannot say how it goes: {0}")]
@@ -46,28 +53,33 @@ pub struct Fit<'a> {
     pub report: &'a mut dyn FnMut(Message) -> std::io::Result<()>,
 }
 
-/// The documents and the model.
-pub(super) struct Material<'a> {
-    pub(super) job: &'a Job,
-    pub(super) corpus: &'a Corpus,
-    model: Classifier,
-    layers: usize,
-    /// Segment vectors by document, of an encoder that does not change.
-    still: HashMap<u32, Tensor>,
-}
-
 /// Where a run stands; with weights and moments, all that it needs to go on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct State {
     /// What the run is about: a checkpoint of another configuration is none.
     fingerprint: String,
+    /// Most tokens at once: the bits of a gradient depend on it, wherever the run goes on.
+    tokens: usize,
     /// Epochs that are over.
     epoch: usize,
+    /// Optimiser steps.
     step: u64,
+    /// Of the epoch that is not over.
+    within: Within,
+    scaler: Option<Scaler>,
     best: Option<Best>,
     /// Epochs since the best.
     waited: usize,
     finished: bool,
+}
+
+/// What an epoch has come to so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Within {
+    batches: usize,
+    /// Times documents.
+    losses: f64,
+    largest_norm: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,225 +88,232 @@ struct Best {
     epoch: usize,
 }
 
-const BEST: &str = "best.safetensors";
-const PREVIOUS: &str = "best.previous.safetensors";
-const LAST: &str = "last.safetensors";
+impl Best {
+    fn file(self) -> String {
+        format!("best-{}.safetensors", self.epoch)
+    }
+}
+
+/// The newest checkpoint to go on from, and the one before it, should the newest be damaged.
+const LAST: [&str; 2] = ["last.safetensors", "last.previous.safetensors"];
 
 /// Trains a run to its end, from its last checkpoint if there is one. The predictions of the validation documents, the
 /// score and the best checkpoint are those of the best epoch.
 pub fn fit(fit: Fit<'_>) -> Result<Done, FitError> {
     let Fit { job, device, report } = fit;
     let corpus = Corpus::open(Path::new(&job.documents))?;
-    let mut material = Material::new(job, &corpus, device)?;
-    let mut run = Run::new(&mut material, report)?;
-    run.encode_still()?;
+    let mut run = Run::new(job, &corpus, device, report)?;
+    run.resume();
+    run.encode_still(device)?;
     while !run.state.finished {
         run.epoch()?;
     }
     run.finish()
 }
 
-impl<'a> Material<'a> {
-    fn new(job: &'a Job, corpus: &'a Corpus, device: &Device) -> Result<Self, FitError> {
-        let model = &job.config.model;
-        let (sizes, given) = match &model.encoder {
-            Encoder::Scratch(scratch) => {
-                let sizes = Sizes {
-                    vocab_size: corpus.vocabulary(),
-                    hidden_size: scratch.hidden,
-                    num_hidden_layers: scratch.layers,
-                    num_attention_heads: scratch.heads,
-                    intermediate_size: scratch.intermediate,
-                    max_position_embeddings: model.segment_len,
-                    type_vocab_size: 1,
-                    layer_norm_eps: 1e-12,
-                };
-                (sizes, HashMap::new())
-            }
-            Encoder::Folder(folder) => {
-                let sizes = read_sizes(Path::new(folder))?;
-                let weights = read_weights(Path::new(folder), &sizes)?;
-                (sizes, weights)
-            }
-        };
-        let train = &job.config.train;
-        let classes = corpus.classes().len();
-        let model = Classifier::new(&sizes, model, classes, train.freeze, given, train.seed, device)?;
-        Ok(Self { job, corpus, model, layers: sizes.num_hidden_layers, still: HashMap::new() })
-    }
-
-    fn batch(&self, documents: &[u32]) -> Batch {
-        let documents = documents.iter().map(|number| Document {
-            number: *number,
-            tokens: self.corpus.tokens(*number as usize),
-            windows: self.corpus.windows(*number as usize, &self.job.config.model),
-        });
-        Batch::new(documents, self.corpus.special())
-    }
-
-    /// Logits of documents, [documents, classes].
-    pub(super) fn logits(&self, documents: &[u32], pass: &Pass) -> candle_core::Result<Tensor> {
-        let batch = self.batch(documents);
-        let known: Option<Vec<&Tensor>> = documents.iter().map(|document| self.still.get(document)).collect();
-        match known {
-            Some(known) if !known.is_empty() => self.model.classify(&Tensor::cat(&known, 0)?, &batch.documents, pass),
-            _ => self.model.forward(&batch, pass),
-        }
-    }
-}
-
 struct Run<'r, 'a> {
-    material: &'r mut Material<'a>,
-    optimiser: Optimiser,
+    examples: Examples<'a>,
+    trainer: Trainer,
+    accounts: Accounts,
     state: State,
     /// The evaluation of the best epoch, if this process made it.
     evaluation: Option<Evaluation>,
     directory: PathBuf,
+    saved: Instant,
     report: &'r mut dyn FnMut(Message) -> std::io::Result<()>,
 }
 
 impl<'r, 'a> Run<'r, 'a> {
     fn new(
-        material: &'r mut Material<'a>,
+        job: &'a Job,
+        corpus: &'a Corpus,
+        device: &Device,
         report: &'r mut dyn FnMut(Message) -> std::io::Result<()>,
     ) -> Result<Self, FitError> {
-        let job = material.job;
-        let optimiser = Optimiser::new(material.model.params(), &job.config.train, material.layers)?;
-        let state = State { fingerprint: fingerprint(job), epoch: 0, step: 0, best: None, waited: 0, finished: false };
-        let directory = PathBuf::from(&job.directory);
-        let mut run = Self { material, optimiser, state, evaluation: None, directory, report };
-        run.resume();
-        Ok(run)
+        let train = &job.config.train;
+        let (sizes, given) = encoder(job, corpus)?;
+        let classes = corpus.classes().len();
+        let model = Classifier::new(&sizes, &job.config.model, classes, train.freeze, given, train.seed, device)?;
+        let precision = precision(train, device)?;
+        let trained_layers = sizes.num_hidden_layers.saturating_sub(train.freeze.layers);
+        let tokens = memory::tokens(train, &sizes, trained_layers, job.threads, device);
+        let mut counts = vec![0; classes];
+        for label in job.train.iter().flat_map(|document| corpus.labels(*document as usize)) {
+            counts[*label as usize] += 1;
+        }
+        let trainer = Trainer::new(model, train, &counts, job.train.len(), Limits { tokens, precision })?;
+        let cache = Path::new(&job.documents).parent().unwrap_or(Path::new("."));
+        let peak = accounting::peak(device, precision, job.threads, cache);
+        let state = State {
+            fingerprint: fingerprint(job),
+            tokens,
+            epoch: 0,
+            step: 0,
+            within: Within::default(),
+            scaler: trainer.scaler,
+            best: None,
+            waited: 0,
+            finished: false,
+        };
+        Ok(Self {
+            examples: Examples { job, corpus, vectors: None },
+            trainer,
+            accounts: Accounts::new(sizes, trained_layers, peak),
+            state,
+            evaluation: None,
+            directory: PathBuf::from(&job.directory),
+            saved: Instant::now(),
+            report,
+        })
     }
 
-    /// Goes on from the last checkpoint; one that cannot be used is left alone, and the run begins anew.
+    /// Goes on from the last checkpoint that can be used; without one, the run begins anew.
     fn resume(&mut self) {
-        let path = self.directory.join(LAST);
-        let loaded = match checkpoint::load::<State>(&path) {
-            Ok(None) => return,
-            Ok(Some((_, state))) if state.fingerprint != self.state.fingerprint => {
-                tracing::warn!("{} is of another configuration: beginning anew", path.display());
-                return;
+        for path in LAST.map(|name| self.directory.join(name)) {
+            let (tensors, state) = match checkpoint::load::<State>(&path) {
+                Ok(None) => continue,
+                Ok(Some((_, state))) if state.fingerprint != self.state.fingerprint => {
+                    tracing::warn!("{} is of another configuration: not used", path.display());
+                    continue;
+                }
+                Ok(Some(loaded)) => loaded,
+                Err(error) => {
+                    tracing::warn!("{error}: not used");
+                    continue;
+                }
+            };
+            if !self.has_best(&state) {
+                tracing::warn!("{}: its best checkpoint is missing or damaged: not used", path.display());
+                continue;
             }
-            Ok(Some(loaded)) => loaded,
-            Err(error) => {
-                tracing::warn!("{error}: beginning anew");
-                return;
+            match self.trainer.set(&tensors, state.step) {
+                Ok(()) => {
+                    let Within { batches, .. } = state.within;
+                    tracing::info!(
+                        "resumed in epoch {} after {batches} batches (step {})",
+                        state.epoch + 1,
+                        state.step
+                    );
+                    self.trainer.resume(state.tokens, state.scaler);
+                    self.state = state;
+                    return;
+                }
+                Err(error) => tracing::warn!("{} does not fit: {error}: not used", path.display()),
             }
-        };
-        let (tensors, state) = loaded;
-        if state.best.is_some() && !self.restore_best(&state) {
-            tracing::warn!("the best checkpoint is missing, damaged or another: beginning anew");
-            return;
-        }
-        let params = self.material.model.params();
-        // moments first: weights that were set could not be taken back
-        let set = self.optimiser.set(params, &tensors, state.step).and_then(|()| params.set(&tensors));
-        match set {
-            Ok(()) => {
-                tracing::info!("resumed after epoch {} (step {})", state.epoch, state.step);
-                self.state = state;
-            }
-            Err(error) => tracing::warn!("{} does not fit: {error}; beginning anew", path.display()),
         }
     }
 
-    /// Whether the best checkpoint that this state speaks of is there; one that a newer best had moved aside comes back.
-    fn restore_best(&self, state: &State) -> bool {
-        let is_meant = |path: &Path| {
-            let found = checkpoint::load::<State>(path).ok().flatten();
-            found.is_some_and(|(_, found)| found.fingerprint == state.fingerprint && found.best == state.best)
-        };
-        let (best, previous) = (self.directory.join(BEST), self.directory.join(PREVIOUS));
-        is_meant(&best) || (is_meant(&previous) && fs::rename(&previous, &best).is_ok())
+    /// Whether the best checkpoint that a state speaks of is there.
+    fn has_best(&self, state: &State) -> bool {
+        let Some(best) = state.best else { return true };
+        let found = checkpoint::load::<State>(&self.directory.join(best.file())).ok().flatten();
+        found.is_some_and(|(_, found)| found.fingerprint == state.fingerprint && found.best == state.best)
     }
 
-    /// Segment vectors of an encoder that does not change are computed once.
-    fn encode_still(&mut self) -> Result<(), FitError> {
-        if !self.material.model.has_frozen_encoder() {
+    /// Segment vectors of an encoder that does not change are computed once, for all runs.
+    fn encode_still(&mut self, device: &Device) -> Result<(), FitError> {
+        if !self.trainer.model().has_frozen_encoder() {
             return Ok(());
         }
-        let job = self.material.job;
-        let documents: Vec<u32> = job.train.iter().chain(&job.validation).copied().collect();
-        for (index, document) in documents.iter().enumerate() {
-            let batch = self.material.batch(&[*document]);
-            let vectors = self.material.model.encode(&batch, &Pass::inference())?;
-            self.material.still.insert(*document, vectors);
-            self.say(Message::Progress(Progress {
+        let (job, trainer, examples, report) = (self.examples.job, &self.trainer, &self.examples, &mut self.report);
+        let folder = vectors::folder(job, trainer.model(), trainer.limits().precision)?;
+        let documents = examples.corpus.documents();
+        let mut unsaid = None;
+        let mut encode = |document: u32| {
+            let said = report(Message::Progress(Progress {
                 epoch: 0,
                 epochs: job.config.train.epochs as u32,
-                step: index as u64 + 1,
-                steps: documents.len() as u64,
+                step: u64::from(document) + 1,
+                steps: documents as u64,
                 loss: f64::NAN,
-            }))?;
-        }
-        Ok(())
+            }));
+            unsaid = said.err().or(unsaid.take());
+            trainer.encode(&examples.batch(document))
+        };
+        let vectors = Vectors::open(&folder, documents, device, &mut encode)?;
+        self.examples.vectors = Some(vectors);
+        unsaid.map_or(Ok(()), |error| Err(FitError::Report(error)))
     }
 
     fn epoch(&mut self) -> Result<(), FitError> {
-        let job = self.material.job;
+        let job = self.examples.job;
         let train = &job.config.train;
         let batches = batches::epoch(&job.train, train.batch_size, train.seed, self.state.epoch);
         let total = (batches.len() * train.epochs) as u64;
-        let mut losses = 0.0;
-        let mut norms = 0.0f64;
-        for batch in &batches {
-            let (loss, norm) = self.step(batch, total)?;
-            losses += loss * batch.len() as f64;
-            norms = norms.max(norm);
+        for (index, batch) in batches.iter().enumerate().skip(self.state.within.batches) {
+            // counted by batches: a step that was skipped must not shift the random numbers
+            let noise = noise(train.seed, (self.state.epoch * batches.len() + index) as u64);
+            let start = Instant::now();
+            let pieces = self.examples.pieces(batch, self.state.tokens, Some(noise))?;
+            let waited = start.elapsed();
+            let factor = schedule::factor(train, self.state.step, total);
+            let step = self.trainer.step(&pieces, factor, Some(noise))?;
+            self.accounts.add(&pieces, start.elapsed(), waited);
+            self.follow(step, batch.len())?;
             self.say(Message::Progress(Progress {
                 epoch: self.state.epoch as u32 + 1,
                 epochs: train.epochs as u32,
-                step: self.state.step,
+                step: (self.state.epoch * batches.len() + index) as u64 + 1,
                 steps: total,
-                loss,
+                loss: step.loss,
             }))?;
+            let is_due = self.saved.elapsed().as_secs() >= train.checkpoint_seconds as u64;
+            if is_due && index + 1 < batches.len() {
+                self.save_last()?;
+            }
         }
-        self.state.epoch += 1;
-        let values = [("loss", losses / job.train.len() as f64), ("gradient_norm_max", norms)];
-        self.measure(Split::Train, values.map(|(name, value)| (name.to_owned(), value)).into())?;
-        let evaluation = evaluate(self.material)?;
-        self.measure(Split::Validation, evaluation.measures(self.material.corpus))?;
-        self.judge(evaluation)?;
-        self.save(CheckpointKind::Last)
+        self.end_epoch()
     }
 
-    /// One optimiser step over a batch, whose gradients are summed piece by piece: exactly those of the whole.
-    fn step(&mut self, documents: &[u32], total: u64) -> Result<(f64, f64), FitError> {
-        let material = &*self.material;
-        let config = &material.job.config;
-        let whole = normaliser(config.train.loss, documents.len(), material.corpus.classes().len());
-        let noise = noise(config.train.seed, self.state.step);
-        let mut loss = 0.0;
-        for piece in batches::micro_batches(documents, material.corpus, &config.model, config.train.micro_batch_tokens)
-        {
-            let logits = material.logits(&piece, &Pass::training(Some(noise)))?;
-            let labels: Vec<&[u32]> = piece.iter().map(|document| material.corpus.labels(*document as usize)).collect();
-            let part = loss_sum(config.train.loss, &logits, &labels)?.affine(1.0 / whole, 0.0)?;
-            loss += f64::from(part.to_scalar::<f32>()?);
-            material.model.params().absorb(&part.backward()?)?;
+    /// Takes note of a step over so many documents.
+    fn follow(&mut self, step: Step, documents: usize) -> Result<(), FitError> {
+        if !step.skipped {
+            if !step.loss.is_finite() || !step.gradient_norm.is_finite() {
+                let (step, epoch) = (self.state.step + 1, self.state.epoch + 1);
+                return Err(FitError::Diverged { step, epoch });
+            }
+            self.state.step += 1;
+            self.state.within.largest_norm = self.state.within.largest_norm.max(step.gradient_norm);
         }
-        if !loss.is_finite() {
-            return Err(FitError::Diverged { loss, step: self.state.step + 1, epoch: self.state.epoch + 1 });
+        self.state.within.losses += step.loss * documents as f64;
+        self.state.within.batches += 1;
+        self.state.scaler = self.trainer.scaler;
+        Ok(())
+    }
+
+    fn end_epoch(&mut self) -> Result<(), FitError> {
+        let within = std::mem::take(&mut self.state.within);
+        self.state.epoch += 1;
+        let mean = within.losses / self.examples.job.train.len() as f64;
+        let mut values = BTreeMap::from([("loss".to_owned(), mean)]);
+        values.insert("gradient_norm_max".to_owned(), within.largest_norm);
+        if let Some(scaler) = self.state.scaler {
+            values.insert("loss_scale".to_owned(), scaler.scale);
         }
-        let factor = schedule::factor(&config.train, self.state.step, total);
-        let norm = self.optimiser.step(material.model.params(), &config.train, factor)?;
-        self.state.step += 1;
-        Ok((loss, norm))
+        self.measure(Split::Train, values)?;
+        let figures = self.accounts.take();
+        self.measure(Split::Machine, figures)?;
+        let examples = &self.examples;
+        let evaluation = self.trainer.scored(|trainer| evaluate(examples, trainer))??;
+        self.measure(Split::Validation, evaluation.measures(self.examples.corpus))?;
+        self.judge(evaluation)?;
+        self.save_last()
     }
 
     /// Is it the best so far, and is it time to end?
     fn judge(&mut self, evaluation: Evaluation) -> Result<(), FitError> {
-        let job = self.material.job;
+        let job = self.examples.job;
         let score = evaluation.report.values.get(&job.objective).copied().unwrap_or(f64::NAN);
         let patience = job.config.train.early_stopping;
         let min_delta = patience.map_or(0.0, |stopping| stopping.min_delta);
         let gain = |best: Best| job.direction.gain(score) - job.direction.gain(best.score);
         let best = self.state.best;
         if !score.is_nan() && best.is_none_or(|best| gain(best) > 0.0) {
-            self.state.best = Some(Best { score, epoch: self.state.epoch });
+            let best = Best { score, epoch: self.state.epoch };
+            self.state.best = Some(best);
             self.evaluation = Some(evaluation);
-            self.save(CheckpointKind::Best)?;
+            let tensors = self.trainer.scored(|trainer| trainer.model().params().copies())??;
+            self.save(CheckpointKind::Best, &best.file(), &tensors)?;
         }
         let improved = !score.is_nan() && best.is_none_or(|best| gain(best) > min_delta);
         self.state.waited = if improved { 0 } else { self.state.waited + 1 };
@@ -303,26 +322,34 @@ impl<'r, 'a> Run<'r, 'a> {
         Ok(())
     }
 
-    fn save(&mut self, kind: CheckpointKind) -> Result<(), FitError> {
-        let params = self.material.model.params();
-        let mut tensors = params.trained();
-        let name = match kind {
-            CheckpointKind::Best => {
-                // until the last checkpoint speaks of the new one, the old one is what a resumed run needs; the first
-                // best moves nothing aside
-                let _ = fs::rename(self.directory.join(BEST), self.directory.join(PREVIOUS));
-                BEST
-            }
-            CheckpointKind::Last => {
-                tensors.extend(self.optimiser.tensors(params)?);
-                LAST
-            }
-        };
-        let written = checkpoint::save(&self.directory.join(name), &tensors, &self.state)?;
-        if kind == CheckpointKind::Last {
-            // there is none unless this epoch was the best
-            let _ = fs::remove_file(self.directory.join(PREVIOUS));
+    /// Writes the checkpoint to go on from; the one before it stays until the next.
+    fn save_last(&mut self) -> Result<(), FitError> {
+        let [last, previous] = LAST.map(|name| self.directory.join(name));
+        let before = checkpoint::load_state::<State>(&last).ok().flatten();
+        if before.is_some() {
+            // without it the newest has no one before it, no more
+            let _ = fs::rename(&last, &previous);
         }
+        let tensors = self.trainer.tensors()?;
+        self.save(CheckpointKind::Last, LAST[0], &tensors)?;
+        self.saved = Instant::now();
+        let needed: Vec<String> = [Some(&self.state), before.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|state| state.best.map(Best::file))
+            .collect();
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("best-") && !needed.contains(&name) {
+                // a file too many does no harm
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, kind: CheckpointKind, name: &str, tensors: &HashMap<String, Tensor>) -> Result<(), FitError> {
+        let written = checkpoint::save(&self.directory.join(name), tensors, &self.state)?;
         self.say(Message::Checkpoint(Checkpoint {
             kind,
             path: name.to_owned(),
@@ -334,7 +361,7 @@ impl<'r, 'a> Run<'r, 'a> {
     }
 
     fn finish(mut self) -> Result<Done, FitError> {
-        let job = self.material.job;
+        let job = self.examples.job;
         let Some(best) = self.state.best else {
             let hint = "a class is missing from the validation documents; choose another search.objective";
             return Err(FitError::NoScore { objective: job.objective.clone(), hint });
@@ -342,11 +369,11 @@ impl<'r, 'a> Run<'r, 'a> {
         let evaluation = if let Some(evaluation) = self.evaluation.take() {
             evaluation
         } else {
-            let best = self.directory.join(BEST);
-            self.material.model.params().set(&checkpoint::load_weights(&best)?)?;
-            evaluate(self.material)?
+            let best = self.directory.join(best.file());
+            self.trainer.model().params().set(&checkpoint::load_weights(&best)?)?;
+            evaluate(&self.examples, &self.trainer)?
         };
-        for chunk in evaluation.predictions(self.material).chunks(PREDICTIONS) {
+        for chunk in evaluation.predictions(&self.examples).chunks(PREDICTIONS) {
             self.say(Message::Predictions { predictions: chunk.to_vec() })?;
         }
         Ok(Done {
@@ -364,6 +391,45 @@ impl<'r, 'a> Run<'r, 'a> {
 
     fn say(&mut self, message: Message) -> Result<(), FitError> {
         (self.report)(message).map_err(FitError::Report)
+    }
+}
+
+/// The encoder's sizes, and its weights if it brings any.
+fn encoder(job: &Job, corpus: &Corpus) -> Result<(Sizes, HashMap<String, Tensor>), FitError> {
+    let model = &job.config.model;
+    Ok(match &model.encoder {
+        Encoder::Scratch(scratch) => {
+            let sizes = Sizes {
+                vocab_size: corpus.vocabulary(),
+                hidden_size: scratch.hidden,
+                num_hidden_layers: scratch.layers,
+                num_attention_heads: scratch.heads,
+                intermediate_size: scratch.intermediate,
+                max_position_embeddings: model.segment_len,
+                type_vocab_size: 1,
+                layer_norm_eps: 1e-12,
+            };
+            (sizes, HashMap::new())
+        }
+        Encoder::Folder(folder) => {
+            let sizes = read_sizes(Path::new(folder))?;
+            let weights = read_weights(Path::new(folder), &sizes)?;
+            (sizes, weights)
+        }
+    })
+}
+
+/// What the products of a run are computed in.
+fn precision(train: &Train, device: &Device) -> Result<Precision, FitError> {
+    let on_cpu = matches!(device, Device::Cpu);
+    match train.precision {
+        spec::Precision::F32 => Ok(Precision::F32),
+        spec::Precision::Bf16 => Ok(Precision::Bf16),
+        spec::Precision::F16 if on_cpu => Err(FitError::F16OnCpu),
+        spec::Precision::F16 => Ok(Precision::F16),
+        // on the CPU products of bf16 are no faster than those of f32 (docs/performance.md)
+        spec::Precision::Auto if on_cpu => Ok(Precision::F32),
+        spec::Precision::Auto => Ok(Precision::Bf16),
     }
 }
 

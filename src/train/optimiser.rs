@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{Result, Tensor, bail};
 
-use crate::model::{AdamStep, Moments, Param, Params, adamw, squared_norm};
+use crate::model::{AdamStep, Gradient, Moments, Param, Params, adamw, squared_norm};
 use crate::spec::Train;
 
 #[derive(Debug)]
@@ -20,6 +20,20 @@ struct State {
     learning_rate: f64,
     weight_decay: f64,
     moments: Moments,
+}
+
+/// The gradients of all trained weights.
+pub(super) struct Gradients<'p> {
+    all: Vec<(&'p Param, Gradient)>,
+    square: f64,
+    scale: f64,
+}
+
+impl Gradients<'_> {
+    /// Of the whole gradient.
+    pub(super) fn norm(&self) -> f64 {
+        self.square.sqrt() / self.scale
+    }
 }
 
 impl Optimiser {
@@ -38,20 +52,24 @@ impl Optimiser {
         Ok(Self { states, step: 0 })
     }
 
-    /// Takes the gradients that were added up, clips them and moves the weights, with the learning rates times
-    /// `factor`. Gives the norm of the gradient before clipping.
-    pub(super) fn step(&mut self, params: &Params, train: &Train, factor: f64) -> Result<f64> {
-        let mut gradients = Vec::with_capacity(self.states.len());
+    /// Takes the gradients that were added up; they are `scale` times what they should be.
+    pub(super) fn gather<'p>(&self, params: &'p Params, scale: f64) -> Result<Gradients<'p>> {
+        let mut all = Vec::with_capacity(self.states.len());
         let mut square = 0.0;
         for param in params.iter().filter(|param| param.is_trained()) {
             let gradient = param.take_gradient();
             square += squared_norm(&gradient)?;
-            gradients.push((param, gradient));
+            all.push((&**param, gradient));
         }
-        let norm = square.sqrt();
+        Ok(Gradients { all, square, scale })
+    }
+
+    /// Clips the gradients and moves the weights, with the learning rates times `factor`.
+    pub(super) fn step(&mut self, gradients: Gradients<'_>, train: &Train, factor: f64) -> Result<()> {
+        let norm = gradients.norm();
         let clipped = if train.clip_norm > 0.0 { (train.clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0 };
         self.step += 1;
-        for (param, gradient) in gradients {
+        for (param, gradient) in gradients.all {
             let Some(state) = self.states.get_mut(param.name()) else { bail!("{} was not trained", param.name()) };
             let how = AdamStep {
                 learning_rate: state.learning_rate * factor,
@@ -60,11 +78,11 @@ impl Optimiser {
                 beta2: train.beta2,
                 epsilon: train.epsilon,
                 step: self.step,
-                scale: clipped,
+                scale: clipped / gradients.scale,
             };
             adamw(param.var(), &gradient, &mut state.moments, &how)?;
         }
-        Ok(norm)
+        Ok(())
     }
 
     /// Moments by name, for a checkpoint.

@@ -1,10 +1,14 @@
 //! One optimiser step at a time, with the exact gradients of a whole batch whatever pieces it is computed in.
 
+use std::collections::HashMap;
+
 use candle_core::{Result, Tensor, Var};
 
-use super::loss::{loss_sum, normaliser};
+use super::average::Average;
+use super::loss::Criterion;
 use super::optimiser::Optimiser;
-use crate::model::{Batch, Classifier, Pass, Sequences};
+use super::scaler::Scaler;
+use crate::model::{Batch, Classifier, Pass, Precision, Sequences};
 use crate::spec::Train;
 
 /// A model and what trains it.
@@ -12,14 +16,27 @@ use crate::spec::Train;
 pub struct Trainer {
     model: Classifier,
     optimiser: Optimiser,
+    criterion: Criterion,
+    average: Option<Average>,
+    /// With f16 only.
+    pub(super) scaler: Option<Scaler>,
     train: Train,
+    limits: Limits,
+}
+
+/// What a machine can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
     /// Most tokens whose activations are kept at once.
-    room: usize,
+    pub tokens: usize,
+    pub precision: Precision,
 }
 
 /// Documents that go through the model together.
 #[derive(Clone, Debug)]
 pub struct Piece {
+    /// Their numbers.
+    pub documents: Vec<u32>,
     pub input: Input,
     /// Label ids of each document.
     pub labels: Vec<Vec<u32>>,
@@ -42,60 +59,92 @@ pub struct Step {
     pub loss: f64,
     /// Of the whole gradient, before clipping.
     pub gradient_norm: f64,
+    /// The gradients overflowed f16 and nothing was moved; the schedule does not advance either.
+    pub skipped: bool,
 }
 
 impl Trainer {
-    /// `room` is the most tokens whose activations are kept at once.
-    pub fn new(model: Classifier, train: &Train, room: usize) -> Result<Self> {
-        let optimiser = Optimiser::new(model.params(), train, model.encoder_layers())?;
-        Ok(Self { model, optimiser, train: train.clone(), room })
+    /// `counts` has the training documents of each class, of `documents` in all.
+    pub fn new(model: Classifier, train: &Train, counts: &[usize], documents: usize, limits: Limits) -> Result<Self> {
+        Ok(Self {
+            optimiser: Optimiser::new(model.params(), train, model.encoder_layers())?,
+            criterion: Criterion::new(train, counts, documents),
+            average: train.ema.map(|decay| Average::new(model.params(), decay)).transpose()?,
+            scaler: (limits.precision == Precision::F16).then(Scaler::default),
+            train: train.clone(),
+            model,
+            limits,
+        })
     }
 
     pub fn model(&self) -> &Classifier {
         &self.model
     }
 
+    /// As a checkpoint had them.
+    pub(super) fn resume(&mut self, tokens: usize, scaler: Option<Scaler>) {
+        self.limits.tokens = tokens;
+        self.scaler = scaler;
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Moves the weights once against the gradient of the pieces' mean loss. `factor` is the schedule's, `noise` the
     /// seed of the dropout masks.
     pub fn step(&mut self, pieces: &[Piece], factor: f64, noise: Option<u64>) -> Result<Step> {
-        let loss = self.add_gradients(pieces, noise)?;
-        if !loss.is_finite() {
-            return Ok(Step { loss, gradient_norm: f64::NAN });
+        let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
+        let loss = self.add_gradients(pieces, noise, scale)?;
+        let gradients = self.optimiser.gather(self.model.params(), scale)?;
+        let gradient_norm = gradients.norm();
+        if let Some(scaler) = &mut self.scaler {
+            if gradient_norm.is_finite() {
+                scaler.good();
+            } else if !scaler.is_least() {
+                scaler.overflowed();
+                return Ok(Step { loss, gradient_norm, skipped: true });
+            }
         }
-        let gradient_norm = self.optimiser.step(self.model.params(), &self.train, factor)?;
-        Ok(Step { loss, gradient_norm })
+        if loss.is_finite() && gradient_norm.is_finite() {
+            self.optimiser.step(gradients, &self.train, factor)?;
+            if let Some(average) = &mut self.average {
+                average.update(self.model.params(), self.optimiser.step)?;
+            }
+        }
+        Ok(Step { loss, gradient_norm, skipped: false })
     }
 
-    /// Leaves the gradients of the pieces' mean loss with the weights, and gives that loss.
-    pub(super) fn add_gradients(&self, pieces: &[Piece], noise: Option<u64>) -> Result<f64> {
-        let documents = pieces.iter().map(|piece| piece.labels.len()).sum();
-        let whole = normaliser(self.train.loss, documents, self.model.classes());
-        let pass = Pass::training(noise);
+    /// Leaves the gradients of the pieces' mean loss, times `scale`, with the weights, and gives that loss.
+    pub(super) fn add_gradients(&self, pieces: &[Piece], noise: Option<u64>, scale: f64) -> Result<f64> {
+        let labels = pieces.iter().flat_map(|piece| &piece.labels).map(Vec::as_slice);
+        let factor = scale / self.criterion.normaliser(labels);
+        let pass = Pass { precision: self.limits.precision, ..Pass::training(noise) };
         let mut sum = 0.0;
         for piece in pieces {
             sum += match &piece.input {
-                Input::Tokens(batch) if batch.tokens() > self.room && batch.segments.count() > 1 => {
-                    self.in_chunks(batch, piece, whole, &pass)?
+                Input::Tokens(batch) if batch.tokens() > self.limits.tokens && batch.segments.count() > 1 => {
+                    self.in_chunks(batch, piece, factor, &pass)?
                 }
                 Input::Tokens(batch) => {
-                    self.backward(&self.model.encode(batch, &pass)?, &batch.documents, piece, whole, &pass)?.0
+                    self.backward(&self.model.encode(batch, &pass)?, &batch.documents, piece, factor, &pass)?.0
                 }
-                Input::Vectors { vectors, documents } => self.backward(vectors, documents, piece, whole, &pass)?.0,
+                Input::Vectors { vectors, documents } => self.backward(vectors, documents, piece, factor, &pass)?.0,
             };
         }
-        Ok(sum)
+        Ok(sum / scale)
     }
 
     /// Gradient caching (Gao 2021): segment vectors without activations, the gradient of the head with respect to
     /// them, then every chunk of segments once more with activations, which that gradient goes through. Dropout draws
     /// the same masks both times.
-    fn in_chunks(&self, batch: &Batch, piece: &Piece, whole: f64, pass: &Pass) -> Result<f64> {
-        let chunks = batch.chunks(self.room);
+    fn in_chunks(&self, batch: &Batch, piece: &Piece, factor: f64, pass: &Pass) -> Result<f64> {
+        let chunks = batch.chunks(self.limits.tokens);
         let still = Pass { gradients: false, ..pass.clone() };
         let vectors: Vec<Tensor> =
             chunks.iter().map(|chunk| self.model.encode(chunk, &still)).collect::<Result<_>>()?;
         let vectors = Var::from_tensor(&Tensor::cat(&vectors, 0)?)?;
-        let (loss, slopes) = self.backward(vectors.as_tensor(), &batch.documents, piece, whole, pass)?;
+        let (loss, slopes) = self.backward(vectors.as_tensor(), &batch.documents, piece, factor, pass)?;
         let Some(slopes) = slopes.filter(|_| !self.model.has_frozen_encoder()) else { return Ok(loss) };
         let mut start = 0;
         for chunk in chunks {
@@ -113,15 +162,64 @@ impl Trainer {
         vectors: &Tensor,
         documents: &Sequences,
         piece: &Piece,
-        whole: f64,
+        factor: f64,
         pass: &Pass,
     ) -> Result<(f64, Option<Tensor>)> {
         let logits = self.model.classify(vectors, documents, pass)?;
-        let labels: Vec<&[u32]> = piece.labels.iter().map(Vec::as_slice).collect();
-        let loss = loss_sum(self.train.loss, &logits, &labels)?.affine(1.0 / whole, 0.0)?;
+        let loss = self.criterion.sum(&logits, &piece.labels)?.affine(factor, 0.0)?;
         let gradients = loss.backward()?;
         self.model.params().absorb(&gradients)?;
         // a gradient that keeps its graph would be differentiated again
         Ok((f64::from(loss.to_scalar::<f32>()?), gradients.get(vectors).map(Tensor::detach)))
     }
+
+    /// Logits [documents, classes], without gradients.
+    pub fn logits(&self, input: &Input) -> Result<Tensor> {
+        let pass = Pass { precision: self.limits.precision, ..Pass::inference() };
+        match input {
+            Input::Vectors { vectors, documents } => self.model.classify(vectors, documents, &pass),
+            Input::Tokens(batch) => self.model.classify(&self.encode(batch)?, &batch.documents, &pass),
+        }
+    }
+
+    /// Segment vectors [S, hidden], without gradients.
+    pub(super) fn encode(&self, batch: &Batch) -> Result<Tensor> {
+        let pass = Pass { precision: self.limits.precision, ..Pass::inference() };
+        let chunks = batch.chunks(INFERENCE * self.limits.tokens);
+        let vectors: Vec<Tensor> = chunks.iter().map(|chunk| self.model.encode(chunk, &pass)).collect::<Result<_>>()?;
+        Tensor::cat(&vectors, 0)
+    }
+
+    /// Runs `f` with the weights that are to be scored: their running mean, if there is one.
+    pub(super) fn scored<R>(&mut self, f: impl FnOnce(&Self) -> R) -> Result<R> {
+        self.swap_average()?;
+        let result = f(self);
+        self.swap_average()?;
+        Ok(result)
+    }
+
+    fn swap_average(&mut self) -> Result<()> {
+        self.average.as_mut().map_or(Ok(()), |average| average.swap(self.model.params()))
+    }
+
+    /// All that a run needs to go on, by name.
+    pub(super) fn tensors(&self) -> Result<HashMap<String, Tensor>> {
+        let mut tensors = self.model.params().trained();
+        tensors.extend(self.optimiser.tensors(self.model.params())?);
+        tensors.extend(self.average.iter().flat_map(Average::tensors));
+        Ok(tensors)
+    }
+
+    /// Back from a checkpoint after optimiser step `step`.
+    pub(super) fn set(&mut self, tensors: &HashMap<String, Tensor>, step: u64) -> Result<()> {
+        // weights last: once they are set there is no way back
+        if let Some(average) = &mut self.average {
+            average.set(tensors)?;
+        }
+        self.optimiser.set(self.model.params(), tensors, step)?;
+        self.model.params().set(tensors)
+    }
 }
+
+/// How many times the tokens fit when no activations are kept.
+pub(super) const INFERENCE: usize = 4;

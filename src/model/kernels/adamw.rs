@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 
-use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Tensor, Var, bail};
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, InplaceOp2, Layout, Result, Tensor, Var, bail};
 use rayon::prelude::*;
 
 use super::math::vectorised;
+use super::slices::slice;
 use crate::model::gradient::Gradient;
 
 /// Running means of a weight's gradient and of its square.
@@ -178,6 +179,41 @@ impl Numbers {
             *second = beta2 * *second + (1.0 - beta2) * gradient * gradient;
             *value = *value * keep - rate * (*first * fix1) / ((*second * fix2).sqrt() + epsilon);
         }
+    }
+}
+
+/// mean = decay mean + (1 - decay) value, in place on the CPU.
+pub fn blend(mean: &Var, value: &Tensor, decay: f64) -> Result<()> {
+    if matches!(mean.device(), Device::Cpu) {
+        return mean.inplace_op2(value, &Blend(decay as f32));
+    }
+    mean.set(&(mean.affine(decay, 0.0)? + value.affine(1.0 - decay, 0.0)?)?)
+}
+
+struct Blend(f32);
+
+impl InplaceOp2 for Blend {
+    fn name(&self) -> &'static str {
+        "blend"
+    }
+
+    fn cpu_fwd(&self, mean: &mut CpuStorage, of: &Layout, value: &CpuStorage, layout: &Layout) -> Result<()> {
+        let (CpuStorage::F32(mean), Some((start, end))) = (mean, of.contiguous_offsets()) else {
+            bail!("a mean that is not contiguous {:?}", DType::F32)
+        };
+        let (decay, value) = (self.0, slice(value, layout)?);
+        let parts = mean[start..end].par_chunks_mut(CHUNK).zip(value.par_chunks(CHUNK));
+        parts.for_each(|(mean, value)| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (mean, value) in mean.iter_mut().zip(value) {
+                        *mean = decay * *mean + (1.0 - decay) * value;
+                    }
+                },
+            );
+        });
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::dropout::{Mask, device_mask};
@@ -63,7 +63,8 @@ fn plain(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attention<'_>, pass: &Pass) -
         |x: &Tensor| grid.pad(x)?.reshape((count, longest, heads, width / heads))?.transpose(1, 2)?.contiguous();
     let scores = split(q)?.matmul(&split(k)?.t()?)?.affine(((width / heads) as f64).sqrt().recip(), 0.0)?;
     let scores = scores.broadcast_add(&grid.additive_mask(q.dtype())?.reshape((count, 1, 1, longest))?)?;
-    let mut weights = softmax(&scores)?;
+    // a sum of many small numbers: always in f32
+    let mut weights = softmax(&scores.to_dtype(DType::F32)?)?.to_dtype(q.dtype())?;
     if let Some(noise) = pass.noise.filter(|_| how.dropout > 0.0) {
         let mask = match q.device() {
             Device::Cpu => {
@@ -136,7 +137,7 @@ impl Grid {
     }
 
     /// 0 where there is a row, else a number that no score outweighs; finite, because 0 x infinity is not 0.
-    pub(in crate::model) fn additive_mask(&self, dtype: candle_core::DType) -> Result<Tensor> {
+    pub(in crate::model) fn additive_mask(&self, dtype: DType) -> Result<Tensor> {
         self.valid.affine(1e4, -1e4)?.to_dtype(dtype)
     }
 }

@@ -23,13 +23,13 @@ pub(in crate::model) fn embedding(lookups: &[Lookup], pass: &Pass) -> Result<Ten
     }
     let rows = |lookup: &Lookup| {
         let ids = Tensor::from_slice(&lookup.ids, lookup.ids.len(), lookup.table.value().device())?;
-        lookup.table.tensor(pass).index_select(&ids, 0)
+        lookup.table.exact(pass).index_select(&ids, 0)
     };
     let mut sum = rows(first)?;
     for lookup in &lookups[1..] {
         sum = sum.add(&rows(lookup)?)?;
     }
-    Ok(sum)
+    sum.to_dtype(pass.precision.dtype())
 }
 
 struct Embedding(Vec<Lookup>);

@@ -22,9 +22,9 @@ pub(in crate::model) fn linear(
         let op = Linear { weight: weight.clone(), bias: bias.cloned(), precision: pass.precision };
         return x.contiguous()?.apply_op2(&weight.anchor(pass), op);
     }
-    let y = x.matmul(&weight.tensor(pass).t()?)?;
+    let y = x.matmul(&weight.tensor(pass)?.t()?)?;
     match bias {
-        Some(bias) => y.broadcast_add(&bias.tensor(pass)),
+        Some(bias) => y.broadcast_add(&bias.tensor(pass)?),
         None => Ok(y),
     }
 }

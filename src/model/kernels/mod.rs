@@ -21,7 +21,7 @@ mod softmax;
 #[cfg(test)]
 mod tests;
 
-pub use adamw::{AdamStep, Moments, adamw, squared_norm};
+pub use adamw::{AdamStep, Moments, adamw, blend, squared_norm};
 pub(super) use attention::{Attention, Grid, attention};
 pub(super) use block::{Affine, Block, block};
 pub(super) use dropout::{dropout, mix};
@@ -108,6 +108,19 @@ pub enum Precision {
     #[default]
     F32,
     Bf16,
+    /// On devices other than the CPU.
+    F16,
+}
+
+impl Precision {
+    /// What the plain operations compute in.
+    pub fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::Bf16 => DType::BF16,
+            Self::F16 => DType::F16,
+        }
+    }
 }
 
 impl Pass {
@@ -122,6 +135,7 @@ impl Pass {
     }
 
     fn is_fused(&self, x: &Tensor) -> bool {
-        self.fused && matches!(x.device(), Device::Cpu) && x.dtype() == DType::F32
+        let here = matches!(x.device(), Device::Cpu) && x.dtype() == DType::F32;
+        self.fused && here && self.precision != Precision::F16
     }
 }

@@ -29,7 +29,7 @@ pub(in crate::model) fn norm(
     pass: &Pass,
 ) -> Result<Tensor> {
     if !pass.is_fused(x) {
-        return layer_norm_slow(x, &weight.tensor(pass), &bias.tensor(pass), eps as f32);
+        return layer_norm_slow(x, &weight.tensor(pass)?, &bias.tensor(pass)?, eps as f32);
     }
     let op = Norm { weight: weight.clone(), bias: bias.clone(), eps: eps as f32, dropped: None };
     x.contiguous()?.apply_op3(&weight.anchor(pass), &weight.anchor(pass), op)
@@ -47,7 +47,7 @@ pub(in crate::model) fn add_norm(
 ) -> Result<Tensor> {
     if !pass.is_fused(x) {
         let sum = dropout(x, how.sequences, how.dropout, how.site, pass)?.add(residual)?;
-        return layer_norm_slow(&sum, &weight.tensor(pass), &bias.tensor(pass), eps as f32);
+        return layer_norm_slow(&sum, &weight.tensor(pass)?, &bias.tensor(pass)?, eps as f32);
     }
     let mask = |noise| {
         let mask = |key: &u64| Mask::new(noise, how.site, *key, how.dropout);
