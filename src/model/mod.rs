@@ -7,8 +7,11 @@ mod classifier;
 mod kernels;
 mod labels;
 mod layers;
+mod lstm;
 mod params;
+mod pooling;
 mod pretrained;
+mod transformer;
 
 pub use batch::{Batch, Document};
 pub use bert::Sizes;
@@ -17,5 +20,7 @@ pub use kernels::{AdamStep, Moments, Pass, Sequences, adamw, log_softmax, square
 pub use params::{Param, Params};
 pub use pretrained::{PretrainedError, read_sizes, read_weights};
 
+#[cfg(test)]
+mod option_tests;
 #[cfg(test)]
 mod tests;

@@ -133,11 +133,6 @@ impl Grid {
         x.contiguous()?.index_select(&self.cells, 0)
     }
 
-    /// 1 where there is a row, [count, longest].
-    pub(in crate::model) fn valid(&self) -> &Tensor {
-        &self.valid
-    }
-
     /// 0 where there is a row, else a number that no score outweighs; finite, because 0 x infinity is not 0.
     pub(in crate::model) fn additive_mask(&self, dtype: candle_core::DType) -> Result<Tensor> {
         self.valid.affine(1e4, -1e4)?.to_dtype(dtype)

@@ -141,6 +141,27 @@ fn attentions() {
 }
 
 #[test]
+fn recurrences() {
+    let (x, s) = (tensor(18, 20, 1), sequences());
+    for reverse in [false, true] {
+        let mut maker = maker();
+        let weight = maker.make("w", (20, 5), Start::Uniform(0.7)).expect("a weight");
+        let bias = maker.make("b", 20, Start::Uniform(0.7)).expect("a bias");
+        let params = maker.finish();
+        let run = |x: &Tensor, sequences: &Sequences, pass: &Pass| {
+            let how = Recurrence { sequences, reverse };
+            lstm(x, &weight, &bias, &how, pass).expect("y")
+        };
+        let wide = |pass: &Pass| run(&x.affine(3.0, 0.0).expect("scaled"), &s, pass);
+        check("lstm", &[&x], &params, &wide);
+        // the last sequence gets the bits that it gets alone
+        let alone = Sequences { offsets: [0, 12].into(), keys: [33].into() };
+        let (together, part) = (run(&x, &s, &Pass::inference()), x.narrow(0, 6, 12).expect("rows"));
+        assert_eq!(flat(&run(&part, &alone, &Pass::inference())), flat(&together)[6 * 5..]);
+    }
+}
+
+#[test]
 fn dropouts() {
     let (x, s) = (tensor(18, 16, 1), sequences());
     check("dropout", &[&x], &Params::default(), &|pass| dropout(&x, &s, 0.4, 2, pass).expect("y"));
