@@ -89,7 +89,7 @@ impl Classifier {
         for names in names.chunks(NAMES_AT_ONCE) {
             let documents = names.iter().zip(0..).map(|(name, number)| {
                 let tokens = name[..name.len().min(self.segment_len - 2)].to_vec();
-                Document { number, windows: vec![0..tokens.len()], tokens }
+                Document { number, windows: std::iter::once(0..tokens.len()).collect(), tokens }
             });
             let batch = Batch::new(documents, special);
             let pass = Pass::inference();

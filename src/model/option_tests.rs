@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{Device, Tensor};
 
+use super::kernels::mix;
 use super::tests::{SPECIAL, TRAINED, batch, config_or, document, flat, sizes};
 use super::*;
 use crate::spec::Config;
@@ -57,9 +58,9 @@ fn cases() -> Vec<Case> {
                 for labels in LABELS {
                     for embeddings in EMBEDDINGS {
                         index += 1;
-                        let turn = |place: usize| TURNS[place][(index * 0x9e37 >> (place + 3)) & 1];
-                        let positions =
-                            if aggregator.contains("logit") { "none" } else { POSITIONS[index * 0x9e37 / 64 % 3] };
+                        let draw = mix(index as u64) as usize;
+                        let turn = |place: usize| TURNS[place][(draw >> place) & 1];
+                        let positions = if aggregator.contains("logit") { "none" } else { POSITIONS[(draw >> 8) % 3] };
                         let name = format!(
                             "layers = 4\nsegment_pooling = \"{pooling}\"\nsegment_layers = \"{layers}\"\n\
                              aggregator = {{ {aggregator} }}\nlabel_attention = \"{labels}\"\n\

@@ -195,11 +195,11 @@ impl Model {
             if self.reinitialize_layers > 0 {
                 let what = "every layer of encoder = \"scratch\" starts at random; this is for a pretrained encoder";
                 reader.problem("reinitialize_layers", what);
-            } else {
-                let trained = Freeze { embeddings: false, layers: 0 };
-                for (key, what) in self.misfits(scratch.layers, scratch.hidden, trained) {
-                    reader.problem_at(&key.split('.').collect::<Vec<_>>(), what);
-                }
+            }
+            let trained = Freeze { embeddings: false, layers: 0 };
+            let misfits = self.misfits(scratch.layers, scratch.hidden, trained).into_iter();
+            for (key, what) in misfits.filter(|(key, _)| *key != "reinitialize_layers") {
+                reader.problem_at(&key.split('.').collect::<Vec<_>>(), what);
             }
         }
     }

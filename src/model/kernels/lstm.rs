@@ -227,7 +227,9 @@ impl Lstm {
 /// Sums to gates.
 fn activate(gates: &mut [f32], size: usize) {
     for (gate, numbers) in gates.chunks_exact_mut(size).enumerate() {
-        numbers.iter_mut().for_each(|x| *x = if gate == 2 { tanh(*x) } else { 1.0 / (1.0 + exp(-*x)) });
+        for x in numbers {
+            *x = if gate == 2 { tanh(*x) } else { 1.0 / (1.0 + exp(-*x)) };
+        }
     }
 }
 
