@@ -185,17 +185,13 @@ fn keeps_the_laws(case: &Case) {
             param.var().set(&moved).expect("set");
             loss(&logits(&whole, &pass(true)))
         };
-        let slope = (at(STEP) - at(-STEP)) / f64::from(2.0 * STEP);
+        let gradient = f64::from(gradient[place]);
+        let slopes = STEPS.map(|step| (at(step) - at(-step)) / f64::from(2.0 * step));
         at(0.0);
-        let error = (slope - f64::from(gradient[place])).abs();
-        assert!(
-            error < 0.02 * slope.abs() + 2e-3 * f64::from(scale),
-            "{name}: {}[{place}]: slope {slope}, gradient {}",
-            param.name(),
-            gradient[place]
-        );
+        let agrees = |slope: &f64| (slope - gradient).abs() < 0.02 * slope.abs() + 2e-3 * f64::from(scale);
+        assert!(slopes.iter().any(agrees), "{name}: {}[{place}]: slopes {slopes:?}, gradient {gradient}", param.name());
     }
 }
 
-/// Of the finite differences.
-const STEP: f32 = 2e-3;
+/// Of the finite differences: a longer one may cross the place where another row becomes the largest.
+const STEPS: [f32; 2] = [2e-3, 3e-4];
