@@ -172,7 +172,7 @@ fn keeps_the_laws(case: &Case) {
     }
 
     // finite differences agree, at the steepest place of some weights
-    for offset in 0..3 {
+    for offset in 0..2 {
         let weights: Vec<_> = model.params().iter().collect();
         let param = weights[(case.index * 7 + offset * 13) % weights.len()];
         let gradient = &fused[param.name()];
@@ -183,13 +183,15 @@ fn keeps_the_laws(case: &Case) {
             moved[place] += step;
             let moved = Tensor::from_vec(moved, param.value().dims(), &Device::Cpu).expect("a tensor");
             param.var().set(&moved).expect("set");
-            loss(&logits(&whole, &pass(true)))
+            loss(&logits(&whole, &Pass { gradients: false, ..pass(true) }))
         };
         let gradient = f64::from(gradient[place]);
-        let slopes = STEPS.map(|step| (at(step) - at(-step)) / f64::from(2.0 * step));
+        let agrees = |step: &f32| {
+            let slope = (at(*step) - at(-step)) / f64::from(2.0 * step);
+            (slope - gradient).abs() < 0.02 * slope.abs() + 2e-3 * f64::from(scale)
+        };
+        assert!(STEPS.iter().any(agrees), "{name}: {}[{place}] has no slope of {gradient}", param.name());
         at(0.0);
-        let agrees = |slope: &f64| (slope - gradient).abs() < 0.02 * slope.abs() + 2e-3 * f64::from(scale);
-        assert!(slopes.iter().any(agrees), "{name}: {}[{place}]: slopes {slopes:?}, gradient {gradient}", param.name());
     }
 }
 
