@@ -147,10 +147,8 @@ impl Materials {
                 (sizes.num_hidden_layers, sizes.hidden_size)
             }
         };
-        let heads = model.aggregator.heads;
-        if model.aggregator.layers > 0 && !hidden.is_multiple_of(heads) {
-            let what = format!("{heads} heads must divide the encoder's hidden size ({hidden})");
-            return Err(MaterialError::Model { key: "aggregator.heads", what });
+        if let Some((key, what)) = model.misfits(layers, hidden, config.train.freeze).into_iter().next() {
+            return Err(MaterialError::Model { key, what });
         }
         let frozen = config.train.freeze.layers;
         if frozen != usize::MAX && frozen > layers {

@@ -1,22 +1,21 @@
-//! From segment vectors to document vectors: positions, a Transformer over the segments (with PyTorch's weight
-//! names), and pooling.
+//! From segment vectors to what the classifier reads: positions, a Transformer or an LSTM over the segments, pooling.
 
 use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor};
 
-use super::kernels::{self, Attention, Grid, Pass, Residual, Sequences, softmax};
-use super::layers::{Linear, Norm};
+use super::kernels::{self, Pass, Sequences};
+use super::lstm::Lstm;
 use super::params::{Maker, Param, Start};
-use crate::spec::{self, Activation, DocumentPooling, NormPlace, SegmentPositions};
+use super::pooling::Pooling;
+use super::transformer::Transformer;
+use crate::spec::{self, AggregatorKind, DocumentPooling, LabelAttention, SegmentPositions};
 
 #[derive(Debug)]
 pub(super) struct Aggregator {
     positions: Positions,
-    layers: Vec<Layer>,
-    /// After the last pre-norm layer.
-    norm: Option<Norm>,
-    pooling: Pooling,
+    reader: Reader,
+    output: Output,
     dropout: f64,
 }
 
@@ -27,50 +26,29 @@ enum Positions {
     Learned(Arc<Param>),
 }
 
+/// What reads the segments of a document one after the other, if anything does.
 #[derive(Debug)]
-enum Pooling {
-    Mean,
-    Max,
-    Token(Arc<Param>),
-    Attention(Arc<Param>),
+enum Reader {
+    None,
+    Transformer(Transformer),
+    Lstm(Lstm),
 }
 
+/// What the classifier reads.
 #[derive(Debug)]
-struct Layer {
-    projections: Linear,
-    attended: Linear,
-    attention_norm: Norm,
-    up: Linear,
-    down: Linear,
-    norm: Norm,
-    heads: usize,
-    activation: Activation,
-    place: NormPlace,
-    dropout: f64,
+enum Output {
+    Segments,
+    Documents(Pooling),
 }
 
-/// What the aggregator gives for B documents of S segments in all.
-pub(super) struct Aggregated {
-    /// [S, hidden]
-    pub(super) segments: Tensor,
-    /// [B, hidden]
-    pub(super) documents: Tensor,
-}
-
-/// PyTorch's epsilon.
-pub(super) const EPS: f64 = 1e-5;
 /// Places of random numbers, beyond those of any encoder.
 const SITE: u32 = 1 << 16;
-const SITES: u32 = 4;
+const READER_SITE: u32 = SITE + 4;
 
 impl Aggregator {
     pub(super) fn new(maker: &mut Maker, model: &spec::Model, width: usize) -> Result<Self> {
-        let config = &model.aggregator;
-        let mut layers = Vec::with_capacity(config.layers);
-        for index in 0..config.layers {
-            layers.push(Layer::new(maker, index, config, width)?);
-        }
-        let pre = config.norm == NormPlace::Pre && !layers.is_empty();
+        let kind = &model.aggregator.kind;
+        let dropout = model.aggregator.dropout;
         Ok(Self {
             positions: match model.segment_positions {
                 SegmentPositions::None => Positions::None,
@@ -79,37 +57,36 @@ impl Aggregator {
                     Positions::Learned(maker.make("seg_pos.weight", (model.max_segments, width), Start::Normal)?)
                 }
             },
-            layers,
-            norm: if pre { Some(Norm::new(maker, "agg.norm", width, EPS)?) } else { None },
-            pooling: match config.pooling {
-                DocumentPooling::Mean => Pooling::Mean,
-                DocumentPooling::Max => Pooling::Max,
-                DocumentPooling::Token => Pooling::Token(maker.make("doc_token", width, Start::Normal)?),
-                DocumentPooling::Attention => Pooling::Attention(maker.make("doc_query", width, Start::Normal)?),
+            reader: match kind {
+                AggregatorKind::Transformer(config) => {
+                    Reader::Transformer(Transformer::new(maker, config, dropout, width)?)
+                }
+                AggregatorKind::Lstm(config) => Reader::Lstm(Lstm::new(maker, config.layers, dropout, width)?),
+                _ => Reader::None,
             },
-            dropout: config.dropout,
+            output: Output::new(maker, model, width)?,
+            dropout,
         })
     }
 
-    /// Segment vectors [S, hidden] of B documents.
-    pub(super) fn forward(&self, segments: &Tensor, documents: &Sequences, pass: &Pass) -> Result<Aggregated> {
+    /// Segment vectors [S, hidden] of B documents to [B, hidden], or to [S, hidden] where segments stay apart.
+    pub(super) fn forward(&self, segments: &Tensor, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
         let placed = self.place(segments, documents, pass)?;
-        let mut x = kernels::dropout(&placed, documents, self.dropout, SITE, pass)?;
-        let with_token;
-        let rows = if let Pooling::Token(token) = &self.pooling {
-            x = prepend(&token.exact(pass), &x, documents)?;
-            with_token = longer(documents);
-            &with_token
-        } else {
-            documents
+        let x = kernels::dropout(&placed, documents, self.dropout, SITE, pass)?;
+        let (x, rows) = match &self.reader {
+            Reader::None => (x, documents.clone()),
+            Reader::Transformer(transformer) => transformer.forward(&x, documents, READER_SITE, pass)?,
+            Reader::Lstm(lstm) => (lstm.forward(&x, documents, READER_SITE, pass)?, documents.clone()),
         };
-        for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, rows, SITE + SITES * (index as u32 + 1), pass)?;
+        match (&self.output, &self.reader) {
+            (Output::Documents(pooling), _) => pooling.forward(&x, &rows, pass),
+            (Output::Segments, Reader::Transformer(transformer)) if transformer.has_token() => {
+                let is_token = |row: &u32| rows.offsets.binary_search(&(*row as usize)).is_ok();
+                let others: Vec<u32> = (0..rows.rows() as u32).filter(|row| !is_token(row)).collect();
+                x.index_select(&Tensor::new(others, x.device())?, 0)
+            }
+            (Output::Segments, _) => Ok(x),
         }
-        if let Some(norm) = &self.norm {
-            x = norm.forward(&x, pass)?;
-        }
-        self.pool(&x, documents, rows, pass)
     }
 
     fn place(&self, segments: &Tensor, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
@@ -122,104 +99,29 @@ impl Aggregator {
         let places = Tensor::from_vec(places, documents.rows(), segments.device())?;
         segments.add(&positions.index_select(&places, 0)?.to_dtype(segments.dtype())?)
     }
+}
 
-    fn pool(&self, x: &Tensor, documents: &Sequences, rows: &Sequences, pass: &Pass) -> Result<Aggregated> {
-        if let Pooling::Token(_) = self.pooling {
-            let tokens: Vec<u32> = rows.offsets[..rows.count()].iter().map(|start| *start as u32).collect();
-            let is_token = |row: &u32| tokens.binary_search(row).is_ok();
-            let others: Vec<u32> = (0..rows.rows() as u32).filter(|row| !is_token(row)).collect();
-            let select = |of: Vec<u32>| x.index_select(&Tensor::new(of, x.device())?, 0);
-            return Ok(Aggregated { segments: select(others)?, documents: select(tokens.clone())? });
+impl Output {
+    fn new(maker: &mut Maker, model: &spec::Model, width: usize) -> Result<Self> {
+        if model.label_attention == LabelAttention::LabelWise {
+            // the labels read the segments themselves
+            return Ok(Self::Segments);
         }
-        let grid = Grid::new(documents, x.device())?;
-        let padded = grid.pad(x)?;
-        let valid = grid.valid().to_dtype(x.dtype())?.unsqueeze(2)?;
-        let documents = match &self.pooling {
-            Pooling::Mean | Pooling::Token(_) => padded.broadcast_mul(&valid)?.sum(1)?.broadcast_div(&valid.sum(1)?)?,
-            Pooling::Max => padded.broadcast_add(&grid.additive_mask(x.dtype())?.unsqueeze(2)?)?.max(1)?,
-            Pooling::Attention(query) => {
-                let scores = padded.broadcast_mul(&query.exact(pass))?.sum(2)?;
-                let weights = softmax(&scores.add(&grid.additive_mask(x.dtype())?)?)?;
-                padded.broadcast_mul(&weights.unsqueeze(2)?)?.sum(1)?
-            }
+        let pooling = match &model.aggregator.kind {
+            AggregatorKind::None | AggregatorKind::LogitMean | AggregatorKind::LogitMax => return Ok(Self::Segments),
+            AggregatorKind::Mean => DocumentPooling::Mean,
+            AggregatorKind::Max => DocumentPooling::Max,
+            AggregatorKind::Attention => DocumentPooling::Attention,
+            AggregatorKind::Transformer(transformer) => transformer.pooling,
+            AggregatorKind::Lstm(lstm) => lstm.pooling,
         };
-        Ok(Aggregated { segments: x.clone(), documents })
+        Ok(Self::Documents(match pooling {
+            DocumentPooling::Mean => Pooling::Mean,
+            DocumentPooling::Max => Pooling::Max,
+            DocumentPooling::Token => Pooling::First,
+            DocumentPooling::Attention => Pooling::Attention(maker.make("doc_query", width, Start::Normal)?),
+        }))
     }
-}
-
-impl Layer {
-    fn new(maker: &mut Maker, index: usize, config: &spec::Aggregator, width: usize) -> Result<Self> {
-        let name = |part: &str| format!("agg.layers.{index}.{part}");
-        let inner = config.feed_forward.unwrap_or(4 * width);
-        // PyTorch names the packed projections without a dot
-        let projections = Linear {
-            weight: maker.make(&name("self_attn.in_proj_weight"), (3 * width, width), Start::Normal)?,
-            bias: Some(maker.make(&name("self_attn.in_proj_bias"), 3 * width, Start::Zeros)?),
-        };
-        Ok(Self {
-            projections,
-            attended: Linear::new(maker, &name("self_attn.out_proj"), width, width)?,
-            attention_norm: Norm::new(maker, &name("norm1"), width, EPS)?,
-            up: Linear::new(maker, &name("linear1"), width, inner)?,
-            down: Linear::new(maker, &name("linear2"), inner, width)?,
-            norm: Norm::new(maker, &name("norm2"), width, EPS)?,
-            heads: config.heads,
-            activation: config.activation,
-            place: config.norm,
-            dropout: config.dropout,
-        })
-    }
-
-    fn forward(&self, x: &Tensor, rows: &Sequences, site: u32, pass: &Pass) -> Result<Tensor> {
-        let residual = |site| Residual { sequences: rows, dropout: self.dropout, site };
-        let drop = |x: &Tensor, site| kernels::dropout(x, rows, self.dropout, site, pass);
-        match self.place {
-            NormPlace::Pre => {
-                let y = self.attend(&self.attention_norm.forward(x, pass)?, rows, site, pass)?;
-                let x = x.add(&drop(&y, site + 1)?)?;
-                let y = self.feed(&self.norm.forward(&x, pass)?, rows, site + 2, pass)?;
-                x.add(&drop(&y, site + 3)?)
-            }
-            NormPlace::Post => {
-                let y = self.attend(x, rows, site, pass)?;
-                let x = self.attention_norm.residual(&y, x, &residual(site + 1), pass)?;
-                let y = self.feed(&x, rows, site + 2, pass)?;
-                self.norm.residual(&y, &x, &residual(site + 3), pass)
-            }
-        }
-    }
-
-    fn attend(&self, x: &Tensor, rows: &Sequences, site: u32, pass: &Pass) -> Result<Tensor> {
-        let projected = self.projections.forward(x, pass)?;
-        let how = Attention { sequences: rows, heads: self.heads, dropout: self.dropout, site };
-        self.attended.forward(&kernels::attention(&projected, &how, pass)?, pass)
-    }
-
-    fn feed(&self, x: &Tensor, rows: &Sequences, site: u32, pass: &Pass) -> Result<Tensor> {
-        let y = self.up.forward(x, pass)?;
-        let y = match self.activation {
-            Activation::Gelu => kernels::gelu(&y, pass)?,
-            // candle's relu has slope 1 at 0, PyTorch's 0
-            Activation::Relu => y.mul(&y.gt(0.0)?.to_dtype(y.dtype())?)?,
-        };
-        self.down.forward(&kernels::dropout(&y, rows, self.dropout, site, pass)?, pass)
-    }
-}
-
-/// A learned row in front of every document's segments.
-fn prepend(token: &Tensor, segments: &Tensor, documents: &Sequences) -> Result<Tensor> {
-    let all = Tensor::cat(&[&token.unsqueeze(0)?, segments], 0)?;
-    let mut rows = Vec::with_capacity(documents.rows() + documents.count());
-    for document in 0..documents.count() {
-        rows.push(0u32);
-        rows.extend((documents.offsets[document] as u32 + 1)..=(documents.offsets[document + 1] as u32));
-    }
-    all.index_select(&Tensor::new(rows, segments.device())?, 0)
-}
-
-fn longer(documents: &Sequences) -> Sequences {
-    let offsets = documents.offsets.iter().enumerate().map(|(index, offset)| offset + index).collect();
-    Sequences { offsets, keys: documents.keys.clone() }
 }
 
 /// Fixed positions (Vaswani 2017), [count, width].

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{Result, Shape, Tensor};
+use candle_core::{DType, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::kernels::{self, Affine, Block, Lookup, Pass, Sequences};
+use super::kernels::{self, Affine, Block, Lookup, Pass, Rows, Sequences};
 use super::layers::Norm;
 use super::params::{Maker, Param, Start};
+use super::pooling::firsts;
 use crate::spec::Freeze;
 
 /// Sizes of an encoder, under the names of Hugging Face's `config.json`.
@@ -86,18 +87,36 @@ impl Bert {
         Ok(Self { words, positions, types, norm, layers, dropout: dropouts.hidden })
     }
 
-    /// Token ids of the segments `[tokens]` to their last hidden states `[tokens, hidden]`.
-    pub(super) fn forward(&self, ids: &Arc<[u32]>, segments: &Sequences, pass: &Pass) -> Result<Tensor> {
+    /// Token ids of the segments `[tokens]` to the hidden states of the last `count` layers, the last at the end: each
+    /// `[tokens, hidden]`, or `[segments, hidden]` of the first tokens.
+    pub(super) fn states(
+        &self,
+        ids: &Arc<[u32]>,
+        segments: &Sequences,
+        count: usize,
+        rows: Rows,
+        pass: &Pass,
+    ) -> Result<Vec<Tensor>> {
         let places: Arc<[u32]> = (0..segments.count()).flat_map(|segment| 0..segments.len(segment) as u32).collect();
         let zeros: Arc<[u32]> = vec![0; ids.len()].into();
         let lookups = [(&self.words, ids.clone()), (&self.positions, places), (&self.types, zeros)]
             .map(|(table, ids)| Lookup { table: table.clone(), ids });
         let x = self.norm.forward(&kernels::embedding(&lookups, pass)?, pass)?;
         let mut x = kernels::dropout(&x, segments, self.dropout, 0, pass)?;
+        let last = self.layers.len() - 1;
+        let mut states = Vec::with_capacity(count);
         for (index, layer) in self.layers.iter().enumerate() {
-            x = kernels::block(&x, layer, segments, SITES * (index as u32 + 1), pass)?;
+            let site = SITES * (index as u32 + 1);
+            // of the last layer, nothing reads the rows that are not wanted
+            let out = if index == last { rows } else { Rows::All };
+            x = kernels::block(&x, layer, segments, out, site, pass)?;
+            if index + count > last {
+                let are_firsts = index == last || rows == Rows::All;
+                let wanted = if are_firsts { x.clone() } else { firsts(&x, segments)? };
+                states.push(wanted.to_dtype(DType::F32)?);
+            }
         }
-        Ok(x)
+        Ok(states)
     }
 }
 
@@ -122,4 +141,54 @@ fn layer(maker: &mut Maker, index: usize, sizes: &Sizes, dropouts: Dropouts) -> 
         dropout: dropouts.hidden,
         attention_dropout: dropouts.attention,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn first_tokens_alone_are_those_of_all() {
+        let sizes = Sizes {
+            vocab_size: 30,
+            hidden_size: 8,
+            num_hidden_layers: 3,
+            num_attention_heads: 2,
+            intermediate_size: 12,
+            max_position_embeddings: 8,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+        };
+        let mut maker = Maker::new(HashMap::new(), 5, &Device::Cpu).expect("a maker");
+        let freeze = Freeze { embeddings: false, layers: 0 };
+        let bert = Bert::new(&mut maker, &sizes, Dropouts { hidden: 0.3, attention: 0.2 }, freeze).expect("an encoder");
+        let params = maker.finish();
+        let ids: Arc<[u32]> = (0..15).map(|i| i * 7 % 30).collect();
+        let segments = Sequences { offsets: [0, 5, 6, 13, 15].into(), keys: [11, 22, 33, 44].into() };
+        let run = |rows: Rows, pass: &Pass| -> Result<Vec<Vec<f32>>> {
+            let states = bert.states(&ids, &segments, 2, rows, pass)?;
+            let firsts = states.iter().map(|x| if rows == Rows::All { firsts(x, &segments) } else { Ok(x.clone()) });
+            let firsts = firsts.collect::<Result<Vec<_>>>()?;
+            let mut numbers = firsts.iter().map(|x| x.flatten_all()?.to_vec1()).collect::<Result<Vec<_>>>()?;
+            params.absorb(&firsts[0].mul(&firsts[1])?.sqr()?.sum_all()?.backward()?)?;
+            for param in params.iter() {
+                let gradient = param.take_gradient().to_tensor(param.value().dims())?.expect("a gradient");
+                numbers.push(gradient.flatten_all()?.to_vec1()?);
+            }
+            Ok(numbers)
+        };
+        for fused in [true, false] {
+            // a dropout mask belongs to a token, whoever else is computed
+            let pass = Pass { fused, ..Pass::training(Some(3)) };
+            let (first, all) = (run(Rows::First, &pass).expect("states"), run(Rows::All, &pass).expect("states"));
+            for (first, all) in first.iter().zip(&all) {
+                let scale = all.iter().fold(1e-3f32, |most, x| most.max(x.abs()));
+                assert!(first.iter().zip(all).all(|(a, b)| (a - b).abs() < 1e-5 * scale), "{first:?}, {all:?}");
+            }
+        }
+    }
 }

@@ -1,26 +1,42 @@
-//! Label attention and the classifier: document vectors to logits.
+//! What labels add, and the classifier: from vectors of documents or of their segments to logits.
 
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
-use super::aggregator::{Aggregated, EPS};
 use super::kernels::{self, Grid, Pass, Sequences, mix, softmax};
 use super::layers::{Linear, Norm};
 use super::params::{Maker, Param, Start};
-use crate::spec::{self, LabelAttention};
+use super::pooling::{Pooling, singles};
+use super::transformer::EPS;
+use crate::spec::{self, AggregatorKind, LabelAttention};
 
 #[derive(Debug)]
 pub(super) struct Labels {
-    kind: LabelAttention,
-    /// One row a class; none without label attention.
-    embeddings: Option<Arc<Param>>,
-    /// Of the document (or of the labels, label-wise), and of what it is compared with.
-    projections: Option<(Linear, Linear)>,
-    norm: Option<Norm>,
+    kind: Kind,
     classifier: Linear,
-    scale: f64,
     dropout: f64,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// The classifier reads the documents.
+    None,
+    /// The documents attend to the labels.
+    Doc { attention: Attention, norm: Option<Norm> },
+    /// The labels attend to the segments (CAML; Mullenbach 2018).
+    LabelWise(Attention),
+    /// The classifier reads each segment on its own, and the logits are pooled.
+    Segments(Pooling),
+}
+
+#[derive(Debug)]
+struct Attention {
+    /// One row a class.
+    embeddings: Arc<Param>,
+    /// Of what asks, and of what is asked.
+    projections: Option<(Linear, Linear)>,
+    scale: f64,
 }
 
 /// The place of the head's random numbers.
@@ -28,67 +44,61 @@ const SITE: u32 = 1 << 24;
 
 impl Labels {
     pub(super) fn new(maker: &mut Maker, model: &spec::Model, width: usize, classes: usize) -> Result<Self> {
-        let attends = model.label_attention != LabelAttention::None;
-        let embeddings = if attends { Some(maker.make("label_emb", (classes, width), Start::Normal)?) } else { None };
-        let projections = if attends && model.label_projection {
-            let query = Linear::without_bias(maker, "label_q", width, width)?;
-            Some((query, Linear::without_bias(maker, "label_k", width, width)?))
-        } else {
-            None
+        let kind = match (&model.aggregator.kind, model.label_attention) {
+            (AggregatorKind::LogitMean, _) => Kind::Segments(Pooling::Mean),
+            (AggregatorKind::LogitMax, _) => Kind::Segments(Pooling::Max),
+            (_, LabelAttention::None) => Kind::None,
+            (_, LabelAttention::Doc) => Kind::Doc {
+                attention: Attention::new(maker, model, width, classes)?,
+                norm: if model.label_norm { Some(Norm::new(maker, "label_ln", width, EPS)?) } else { None },
+            },
+            (_, LabelAttention::LabelWise) => Kind::LabelWise(Attention::new(maker, model, width, classes)?),
         };
-        let norm = if model.label_attention == LabelAttention::Doc && model.label_norm {
-            Some(Norm::new(maker, "label_ln", width, EPS)?)
-        } else {
-            None
-        };
-        Ok(Self {
-            kind: model.label_attention,
-            embeddings,
-            projections,
-            norm,
-            classifier: Linear::new(maker, "classifier", width, classes)?,
-            scale: if model.label_scale { (width as f64).sqrt().recip() } else { 1.0 },
-            dropout: model.head_dropout,
-        })
+        let classifier = Linear::new(maker, "classifier", width, classes)?;
+        Ok(Self { kind, classifier, dropout: model.head_dropout })
     }
 
-    /// Logits [B, classes].
-    pub(super) fn forward(&self, x: &Aggregated, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
-        match (&self.embeddings, self.kind) {
-            (Some(labels), LabelAttention::Doc) => self.by_document(&x.documents, &labels.exact(pass), documents, pass),
-            (Some(labels), LabelAttention::LabelWise) => {
-                self.by_label(&x.segments, &labels.exact(pass), documents, pass)
+    /// Sets the label embeddings, [classes, width].
+    pub(super) fn set_embeddings(&self, values: &Tensor) -> Result<()> {
+        let (Kind::Doc { attention, .. } | Kind::LabelWise(attention)) = &self.kind else {
+            bail!("the model has no label embeddings: it has no label attention")
+        };
+        let var = attention.embeddings.var();
+        if values.dims() != var.dims() {
+            bail!("label embeddings are {:?}, not {:?}", var.dims(), values.dims());
+        }
+        var.set(&values.to_dtype(var.dtype())?)
+    }
+
+    /// Vectors of B documents [B, hidden], or of their segments [S, hidden] where it reads those, to logits
+    /// [B, classes].
+    pub(super) fn forward(&self, x: &Tensor, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
+        match &self.kind {
+            Kind::None => self.classify(x, &singles(documents), pass),
+            Kind::Doc { attention, norm } => {
+                let labels = attention.embeddings.exact(pass);
+                let (queries, keys) = attention.project(x, &labels, pass)?;
+                let weights = softmax(&queries.matmul(&keys.t()?)?.affine(attention.scale, 0.0)?)?;
+                let mut joined = x.add(&weights.matmul(&labels)?)?;
+                if let Some(norm) = norm {
+                    joined = norm.forward(&joined, pass)?;
+                }
+                self.classify(&joined, &singles(documents), pass)
             }
-            _ => self.classify(&x.documents, documents, pass),
+            Kind::LabelWise(attention) => self.by_label(attention, x, documents, pass),
+            Kind::Segments(pooling) => pooling.forward(&self.classify(x, documents, pass)?, documents, pass),
         }
     }
 
-    fn by_document(&self, x: &Tensor, labels: &Tensor, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
-        let (query, key) = match &self.projections {
-            Some((query, key)) => (query.forward(x, pass)?, key.forward(labels, pass)?),
-            None => (x.clone(), labels.clone()),
-        };
-        let weights = softmax(&query.matmul(&key.t()?)?.affine(self.scale, 0.0)?)?;
-        let mut joined = x.add(&weights.matmul(labels)?)?;
-        if let Some(norm) = &self.norm {
-            joined = norm.forward(&joined, pass)?;
-        }
-        self.classify(&joined, documents, pass)
-    }
-
-    fn classify(&self, x: &Tensor, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
-        let one_row_each = Sequences { offsets: (0..=documents.count()).collect(), keys: documents.keys.clone() };
-        self.classifier.forward(&kernels::dropout(x, &one_row_each, self.dropout, SITE, pass)?, pass)
+    fn classify(&self, x: &Tensor, rows: &Sequences, pass: &Pass) -> Result<Tensor> {
+        self.classifier.forward(&kernels::dropout(x, rows, self.dropout, SITE, pass)?, pass)
     }
 
     /// Each label reads the segments with its own attention; its logit is its own product.
-    fn by_label(&self, segments: &Tensor, labels: &Tensor, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
-        let (query, keys) = match &self.projections {
-            Some((query, key)) => (query.forward(labels, pass)?, key.forward(segments, pass)?),
-            None => (labels.clone(), segments.clone()),
-        };
+    fn by_label(&self, attention: &Attention, segments: &Tensor, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
+        let (queries, keys) = attention.project(&attention.embeddings.exact(pass), segments, pass)?;
         let grid = Grid::new(documents, segments.device())?;
-        let scores = grid.pad(&keys.matmul(&query.t()?)?)?.transpose(1, 2)?.affine(self.scale, 0.0)?;
+        let scores = grid.pad(&keys.matmul(&queries.t()?)?)?.transpose(1, 2)?.affine(attention.scale, 0.0)?;
         let scores = scores.broadcast_add(&grid.additive_mask(segments.dtype())?.unsqueeze(1)?)?;
         let read = softmax(&scores)?.matmul(&grid.pad(segments)?)?;
         let (count, classes, width) = read.dims3()?;
@@ -102,6 +112,27 @@ impl Labels {
         match &self.classifier.bias {
             Some(bias) => logits.broadcast_add(&bias.exact(pass)),
             None => Ok(logits),
+        }
+    }
+}
+
+impl Attention {
+    fn new(maker: &mut Maker, model: &spec::Model, width: usize, classes: usize) -> Result<Self> {
+        let embeddings = maker.make("label_emb", (classes, width), Start::Normal)?;
+        let projections = if model.label_projection {
+            let query = Linear::without_bias(maker, "label_q", width, width)?;
+            Some((query, Linear::without_bias(maker, "label_k", width, width)?))
+        } else {
+            None
+        };
+        let scale = if model.label_scale { (width as f64).sqrt().recip() } else { 1.0 };
+        Ok(Self { embeddings, projections, scale })
+    }
+
+    fn project(&self, queries: &Tensor, keys: &Tensor, pass: &Pass) -> Result<(Tensor, Tensor)> {
+        match &self.projections {
+            Some((query, key)) => Ok((query.forward(queries, pass)?, key.forward(keys, pass)?)),
+            None => Ok((queries.clone(), keys.clone())),
         }
     }
 }

@@ -8,8 +8,11 @@ mod gradient;
 mod kernels;
 mod labels;
 mod layers;
+mod lstm;
 mod params;
+mod pooling;
 mod pretrained;
+mod transformer;
 
 pub use batch::{Batch, Document};
 pub use bert::{Sizes, multiply_adds};
@@ -19,5 +22,7 @@ pub use kernels::{AdamStep, Moments, Pass, Precision, Room, Sequences, adamw, bl
 pub use params::{Param, Params};
 pub use pretrained::{PretrainedError, read_sizes, read_weights};
 
+#[cfg(test)]
+mod option_tests;
 #[cfg(test)]
 mod tests;

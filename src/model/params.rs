@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::gradient::{Gradient, Rows};
@@ -173,6 +173,8 @@ impl Params {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Start {
     Normal,
+    /// From minus this to this.
+    Uniform(f64),
     Zeros,
     Ones,
 }
@@ -220,16 +222,19 @@ impl Maker {
         match start {
             Start::Zeros => Tensor::zeros(shape, DType::F32, &self.device),
             Start::Ones => Tensor::ones(shape, DType::F32, &self.device),
-            Start::Normal => {
-                // keyed by the name: adding a weight to the model leaves the others as they were
-                let key = name.bytes().fold(self.seed ^ 0xcbf2_9ce4_8422_2325, |key, byte| {
-                    (key ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-                });
-                let mut rng = ChaCha8Rng::seed_from_u64(key);
-                let numbers: Vec<f32> = (0..shape.elem_count()).map(|_| (normal(&mut rng) * SPREAD) as f32).collect();
-                Tensor::from_vec(numbers, shape, &self.device)
-            }
+            Start::Normal => self.draw(name, shape, |rng| normal(rng) * SPREAD),
+            Start::Uniform(bound) => self.draw(name, shape, |rng| (2.0 * rng.random::<f64>() - 1.0) * bound),
         }
+    }
+
+    fn draw(&self, name: &str, shape: &Shape, one: impl Fn(&mut ChaCha8Rng) -> f64) -> Result<Tensor> {
+        // keyed by the name: adding a weight to the model leaves the others as they were
+        let key = name.bytes().fold(self.seed ^ 0xcbf2_9ce4_8422_2325, |key, byte| {
+            (key ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let mut rng = ChaCha8Rng::seed_from_u64(key);
+        let numbers: Vec<f32> = (0..shape.elem_count()).map(|_| one(&mut rng) as f32).collect();
+        Tensor::from_vec(numbers, shape, &self.device)
     }
 
     pub(super) fn finish(self) -> Params {
@@ -239,7 +244,6 @@ impl Maker {
 
 /// A standard normal number (Box and Muller 1958).
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    use rand::RngExt;
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
 }

@@ -1,4 +1,4 @@
-//! The model's laws: every weight is trained, a document's logits are its own, and the encoder is BERT.
+//! The encoder is BERT, and starts and stays as it is told to. What holds for every option is in `options`.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,35 +6,27 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 use super::*;
-use crate::spec::{Config, Freeze, Spec};
+use crate::spec::{Config, Freeze, Problems, Spec};
 use crate::text::{Special, windows};
 
-const SPECIAL: Special = Special { cls: 2, sep: 3, pad: 0, unknown: 1 };
-const TRAINED: Freeze = Freeze { embeddings: false, layers: 0 };
-
-/// Option sets that together walk all of the model's options.
-const OPTIONS: [&str; 8] = [
-    "",
-    "aggregator = { heads = 2, norm = \"post\", activation = \"relu\", pooling = \"max\" }\nsegment_positions = \"sinusoidal\"",
-    "aggregator.pooling = \"token\"\nlabel_attention = \"label-wise\"\nlabel_projection = true",
-    "aggregator.pooling = \"attention\"\nlabel_attention = \"none\"\nsegment_pooling = \"mean\"",
-    "aggregator.kind = \"max\"\nlabel_projection = true\nlabel_norm = true\nsegment_positions = \"none\"",
-    "aggregator.kind = \"none\"\nlabel_attention = \"label-wise\"\nlabel_scale = false",
-    "aggregator.kind = \"attention\"\nlabel_scale = false",
-    "aggregator = { kind = \"mean\" }\nkeep = \"tail\"\nmax_segments = 2",
-];
+pub(super) const SPECIAL: Special = Special { cls: 2, sep: 3, pad: 0, unknown: 1 };
+pub(super) const TRAINED: Freeze = Freeze { embeddings: false, layers: 0 };
 
 /// The options, and small sizes for what they leave open.
-fn config(options: &str) -> Config {
-    let base = "hidden = 8\nheads = 2\nlayers = 2\nintermediate = 12\nsegment_len = 8\nstride = 5\nmax_segments = 4";
-    let given = |key: &str| options.lines().any(|line| line.starts_with(key));
-    let base = base.lines().filter(|line| !given(line.split(" =").next().unwrap_or(line))).collect::<Vec<_>>();
-    let heads = if given("aggregator = {") || given("aggregator.kind") { "" } else { "aggregator.heads = 2" };
-    let text = format!("data.path = \"a.csv\"\n[model]\n{}\n{heads}\n{options}", base.join("\n"));
-    Spec::parse("x", &text, &[]).unwrap_or_else(|problems| panic!("{problems}")).config
+pub(super) fn config(options: &str) -> Config {
+    config_or(options).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn sizes() -> Sizes {
+pub(super) fn config_or(options: &str) -> Result<Config, Problems> {
+    let base = "hidden = 8\nheads = 2\nlayers = 2\nintermediate = 12\nsegment_len = 8\nstride = 5\nmax_segments = 4\n\
+                aggregator = { heads = 2 }";
+    let given = |key: &str| options.lines().any(|line| line.starts_with(key));
+    let base = base.lines().filter(|line| !given(line.split(" =").next().unwrap_or(line))).collect::<Vec<_>>();
+    let text = format!("data.path = \"a.csv\"\n[model]\n{}\n{options}", base.join("\n"));
+    Ok(Spec::parse("x", &text, &[])?.config)
+}
+
+pub(super) fn sizes() -> Sizes {
     Sizes {
         vocab_size: 30,
         hidden_size: 8,
@@ -47,15 +39,15 @@ fn sizes() -> Sizes {
     }
 }
 
-fn classifier(config: &Config, freeze: Freeze) -> Classifier {
+pub(super) fn classifier(config: &Config, freeze: Freeze) -> Classifier {
     Classifier::new(&sizes(), &config.model, 3, freeze, HashMap::new(), 5, &Device::Cpu).expect("a model")
 }
 
-fn document(number: u32, length: u32) -> (u32, Vec<u32>) {
+pub(super) fn document(number: u32, length: u32) -> (u32, Vec<u32>) {
     (number, (0..length).map(|i| 4 + (i * 7 + number * 5) % 26).collect())
 }
 
-fn batch(config: &Config, documents: &[(u32, Vec<u32>)]) -> Batch {
+pub(super) fn batch(config: &Config, documents: &[(u32, Vec<u32>)]) -> Batch {
     let documents = documents.iter().map(|(number, tokens)| Document {
         number: *number,
         tokens: tokens.clone(),
@@ -64,67 +56,8 @@ fn batch(config: &Config, documents: &[(u32, Vec<u32>)]) -> Batch {
     Batch::new(documents, SPECIAL)
 }
 
-fn flat(x: &Tensor) -> Vec<f32> {
+pub(super) fn flat(x: &Tensor) -> Vec<f32> {
     x.flatten_all().and_then(|x| x.to_vec1()).expect("numbers")
-}
-
-#[test]
-fn every_weight_gets_a_gradient() {
-    for options in OPTIONS {
-        let config = config(options);
-        for fused in [true, false] {
-            let model = classifier(&config, TRAINED);
-            let batch = batch(&config, &[document(1, 17), document(2, 3), document(3, 40)]);
-            let pass = Pass { fused, ..Pass::training(Some(3)) };
-            let loss = model.forward(&batch, &pass).and_then(|x| x.sqr()?.sum_all()).expect("a loss");
-            model.params().absorb(&loss.backward().expect("gradients")).expect("absorbed");
-            for param in model.params().iter() {
-                let gradient = param.take_gradient().to_tensor(param.value().dims()).expect("a tensor");
-                let gradient = gradient.unwrap_or_else(|| panic!("{options}: {} has no gradient", param.name()));
-                let largest = flat(&gradient).iter().fold(0f32, |most, x| most.max(x.abs()));
-                // the softmax does not see what is added to every key; the last bias of a mean-free norm neither
-                let blind = param.name().ends_with("key.bias") || param.name().ends_with("label_k.weight");
-                assert!(largest > 0.0 || blind, "{options}: the gradient of {} is 0", param.name());
-            }
-        }
-    }
-}
-
-#[test]
-fn a_documents_logits_are_its_own() {
-    let documents: Vec<_> =
-        [17, 1, 40, 6, 7, 23].iter().zip(1..).map(|(length, number)| document(number, *length)).collect();
-    for options in OPTIONS {
-        let config = config(options);
-        let model = classifier(&config, TRAINED);
-        // with dropout too: a mask belongs to a document, not to a place in a batch
-        for pass in [Pass::inference(), Pass::training(Some(9))] {
-            let together = flat(&model.forward(&batch(&config, &documents), &pass).expect("logits"));
-            for (index, document) in documents.iter().enumerate() {
-                let alone =
-                    flat(&model.forward(&batch(&config, std::slice::from_ref(document)), &pass).expect("logits"));
-                for (a, b) in alone.iter().zip(&together[3 * index..]) {
-                    assert!(
-                        (a - b).abs() < 1e-6,
-                        "{options}: document {index}: {alone:?} alone, {together:?} together"
-                    );
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn fused_and_plain_give_the_same() {
-    for options in OPTIONS {
-        let config = config(options);
-        let model = classifier(&config, TRAINED);
-        let batch = batch(&config, &[document(1, 17), document(2, 3)]);
-        let logits = |fused| flat(&model.forward(&batch, &Pass { fused, ..Pass::training(Some(3)) }).expect("logits"));
-        for (a, b) in logits(true).iter().zip(logits(false)) {
-            assert!((a - b).abs() < 1e-6, "{options}: fused {a}, plain {b}");
-        }
-    }
 }
 
 #[test]
@@ -143,6 +76,72 @@ fn what_is_frozen_stays_and_the_rest_learns() {
     assert!(of(Freeze { embeddings: true, layers: 2 }).is_empty());
     assert_eq!(of(Freeze { embeddings: true, layers: 1 }), ["bert.encoder.layer.1"]);
     assert!(names(Freeze { embeddings: true, layers: 2 }).contains("classifier.weight"));
+}
+
+#[test]
+fn a_frozen_encoder_leaves_its_pooling_to_be_trained() {
+    let frozen = Freeze { embeddings: true, layers: 2 };
+    assert!(classifier(&config("segment_pooling = \"max\""), frozen).has_frozen_encoder());
+    let config = config("segment_pooling = \"attention\"");
+    let model = classifier(&config, frozen);
+    assert!(!model.has_frozen_encoder(), "the query changes the segments' vectors");
+    let batch = batch(&config, &[document(1, 17), document(2, 3)]);
+    let logits = model.forward(&batch, &Pass::training(Some(3))).expect("logits");
+    let gradients = logits.sqr().and_then(|x| x.sum_all()).and_then(|x| x.backward()).expect("gradients");
+    model.params().absorb(&gradients).expect("absorbed");
+    let query = model.params().get("seg_query").expect("a query");
+    let gradient = query.take_gradient().to_tensor(query.value().dims()).expect("a tensor").expect("a gradient");
+    assert!(flat(&gradient).iter().any(|x| *x != 0.0));
+}
+
+#[test]
+fn layers_are_reinitialised_from_the_top() {
+    let mut config = config("");
+    let fresh =
+        |config: &Config, given, seed| Classifier::new(&sizes(), &config.model, 3, TRAINED, given, seed, &Device::Cpu);
+    let weights = |model: Classifier| model.params().tensors();
+    let given = weights(fresh(&config, HashMap::new(), 1).expect("a model"));
+    config.model.reinitialize_layers = 1;
+    let (read, anew) = (
+        weights(fresh(&config, given.clone(), 2).expect("a model")),
+        weights(fresh(&config, HashMap::new(), 2).expect("a model")),
+    );
+    for (name, tensor) in &read {
+        let expected = if name.starts_with("bert.encoder.layer.1.") { &anew[name] } else { &given[name] };
+        assert_eq!(flat(tensor), flat(expected), "{name}");
+    }
+    config.model.reinitialize_layers = 3;
+    let error = fresh(&config, given.clone(), 2).expect_err("too many").to_string();
+    assert!(error.contains("model.reinitialize_layers: 3 is more than the encoder's 2 layers"), "{error}");
+    config.model.reinitialize_layers = 1;
+    let frozen = Freeze { embeddings: true, layers: usize::MAX };
+    let error = Classifier::new(&sizes(), &config.model, 3, frozen, given, 2, &Device::Cpu).expect_err("frozen");
+    assert!(error.to_string().contains("would never train all of them"), "{error}");
+}
+
+#[test]
+fn labels_are_named_one_by_one() {
+    let config = config("label_embeddings = \"names\"");
+    let embeddings = |names: &[Vec<u32>]| {
+        let model = Classifier::new(&sizes(), &config.model, names.len(), TRAINED, HashMap::new(), 5, &Device::Cpu);
+        let model = model.expect("a model");
+        model.name_labels(names, SPECIAL).expect("named");
+        flat(model.params().get("label_emb").expect("label embeddings").value())
+    };
+    // more names than go through the encoder together, an empty one, and one longer than a window
+    let names: Vec<Vec<u32>> = (0..40).map(|number| document(number, number % 12).1).collect();
+    let together = embeddings(&names);
+    for (name, together) in names.iter().zip(together.chunks_exact(8)) {
+        for (a, b) in embeddings(std::slice::from_ref(name)).iter().zip(together) {
+            assert!((a - b).abs() < 1e-6, "{name:?}");
+        }
+    }
+    assert_eq!(embeddings(&[names[11].clone()]), embeddings(&[names[11][..6].to_vec()]));
+    let model = classifier(&config, TRAINED);
+    let error = model.name_labels(&names[..2], SPECIAL).expect_err("two names for three classes").to_string();
+    assert!(error.contains("label embeddings are [3, 8], not [2, 8]"), "{error}");
+    let model = classifier(&self::config("label_attention = \"none\""), TRAINED);
+    assert!(model.name_labels(&names[..3], SPECIAL).is_err());
 }
 
 #[test]

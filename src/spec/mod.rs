@@ -1,10 +1,12 @@
 //! The sweep file: parsed once, every problem reported at once, trusted from then on.
 
+mod aggregator;
 mod data;
 mod document;
 mod folds;
 mod keys;
 mod model;
+mod preset;
 mod problem;
 mod reader;
 mod resources;
@@ -14,12 +16,14 @@ mod train;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use aggregator::{Activation, Aggregator, AggregatorKind, DocumentPooling, Lstm, NormPlace, Transformer};
 pub use data::{Data, Format, LabelColumn, Normalization, Text};
 pub use folds::FoldPlan;
 pub use model::{
-    Activation, Aggregator, AggregatorKind, DocumentPooling, Encoder, Keep, LabelAttention, Model, NormPlace, Scratch,
-    SegmentPooling, SegmentPositions, TokenizerKind,
+    Encoder, Keep, LabelAttention, LabelEmbeddings, Model, Scratch, SegmentLayers, SegmentPooling, SegmentPositions,
+    TokenizerKind,
 };
+pub use preset::Preset;
 pub use problem::{Problem, Problems};
 pub use resources::{Devices, Resources};
 pub use search::{Direction, Sampler, Search};

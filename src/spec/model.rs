@@ -2,12 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::aggregator::{Aggregator, AggregatorKind};
+use super::preset::Preset;
 use super::reader::{Floats, Reader};
+use super::train::Freeze;
 
 /// `[model]`. Lengths are in tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
+    /// Where the defaults of the other keys come from.
+    pub preset: Preset,
     pub encoder: Encoder,
+    /// Layers from the top that start at random, whatever the encoder's files hold (Zhang 2021).
+    pub reinitialize_layers: usize,
     /// Window length, `[CLS]` and `[SEP]` included.
     pub segment_len: usize,
     /// Step between the starts of two windows (not their overlap).
@@ -16,12 +23,16 @@ pub struct Model {
     /// Which windows of a document that has more than `max_segments`.
     pub keep: Keep,
     pub segment_pooling: SegmentPooling,
+    /// Whose states are pooled.
+    pub segment_layers: SegmentLayers,
     pub segment_positions: SegmentPositions,
     /// Hidden dropout of the encoder.
     pub dropout: f64,
     pub attention_dropout: f64,
     pub aggregator: Aggregator,
     pub label_attention: LabelAttention,
+    /// How the label embeddings start.
+    pub label_embeddings: LabelEmbeddings,
     /// Divide label scores by the square root of the hidden size; unscaled ones saturate.
     pub label_scale: bool,
     /// Learned projections of the document (or segments) and of the labels before they meet.
@@ -78,6 +89,18 @@ pub enum SegmentPooling {
     Cls,
     /// The mean over the window's tokens.
     Mean,
+    /// The largest number of each column.
+    Max,
+    /// The tokens' mean, weighted by the softmax of their products with a learned query.
+    Attention,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SegmentLayers {
+    Last,
+    /// The mean of the states of the last four.
+    LastFour,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,56 +109,6 @@ pub enum SegmentPositions {
     None,
     Sinusoidal,
     Learned,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Aggregator {
-    pub kind: AggregatorKind,
-    /// Transformer layers over the segment vectors; 0: they are only pooled.
-    pub layers: usize,
-    pub heads: usize,
-    /// Inner size of the feed-forward blocks; none: four times the hidden size.
-    pub feed_forward: Option<usize>,
-    pub activation: Activation,
-    pub norm: NormPlace,
-    /// How the transformer's outputs become one document vector.
-    pub pooling: DocumentPooling,
-    pub dropout: f64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AggregatorKind {
-    /// Segment vectors stay apart: label-wise attention reads them directly.
-    None,
-    Mean,
-    Max,
-    Attention,
-    Transformer,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DocumentPooling {
-    Mean,
-    Max,
-    /// A learned token in front of the segments.
-    Token,
-    Attention,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Activation {
-    Gelu,
-    Relu,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NormPlace {
-    Pre,
-    Post,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,12 +121,22 @@ pub enum LabelAttention {
     LabelWise,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LabelEmbeddings {
+    Random,
+    /// The mean of the encoder's last states over the tokens of each label's name.
+    Names,
+}
+
 impl Model {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        let preset = reader.choice("preset", Preset::Default);
+        let defaults = preset.defaults();
         let encoder = Encoder::read(reader);
-        let segment_len = reader.integer("segment_len", 128, 3..=100_000);
+        let segment_len = reader.integer("segment_len", defaults.segment_len, 3..=100_000);
         let capacity = segment_len - 2;
-        let stride = reader.integer("stride", (capacity * 3 / 4).max(1), 1..=usize::MAX);
+        let stride = reader.integer("stride", defaults.stride(capacity), 1..=usize::MAX);
         if stride > capacity {
             reader.problem(
                 "stride",
@@ -162,17 +145,22 @@ impl Model {
                 ),
             );
         }
+        let aggregator = reader.section("aggregator", |reader| Aggregator::read(reader, &defaults));
         let model = Self {
+            preset,
+            reinitialize_layers: reader.integer("reinitialize_layers", 0, 0..=200),
             segment_len,
             stride,
-            max_segments: reader.integer("max_segments", 32, 1..=100_000),
+            max_segments: reader.integer("max_segments", defaults.max_segments, 1..=100_000),
             keep: reader.choice("keep", Keep::Head),
             segment_pooling: reader.choice("segment_pooling", SegmentPooling::Cls),
-            segment_positions: reader.choice("segment_positions", SegmentPositions::Learned),
+            segment_layers: reader.choice("segment_layers", SegmentLayers::Last),
+            segment_positions: SegmentPositions::read(reader, defaults.segment_positions, &aggregator.kind),
             dropout: reader.float("dropout", 0.1, Floats::Fraction),
             attention_dropout: reader.float("attention_dropout", 0.1, Floats::Fraction),
-            aggregator: reader.section("aggregator", Aggregator::read),
+            aggregator,
             label_attention: reader.choice("label_attention", LabelAttention::Doc),
+            label_embeddings: reader.choice("label_embeddings", LabelEmbeddings::Random),
             label_scale: reader.flag("label_scale", true),
             label_projection: reader.flag("label_projection", false),
             label_norm: reader.flag("label_norm", false),
@@ -184,24 +172,72 @@ impl Model {
     }
 
     fn check(&self, reader: &mut Reader<'_>) {
-        let aggregator = &self.aggregator;
-        if aggregator.kind == AggregatorKind::None && self.label_attention != LabelAttention::LabelWise {
+        let kind = &self.aggregator.kind;
+        if *kind == AggregatorKind::None && self.label_attention != LabelAttention::LabelWise {
             reader.problem(
                 "aggregator",
                 "kind \"none\" needs label_attention = \"label-wise\": nothing else would join the segments",
             );
         }
-        if aggregator.pooling == DocumentPooling::Attention && self.label_attention == LabelAttention::LabelWise {
+        if let Some(key) = kind.attention_key().filter(|_| self.label_attention == LabelAttention::LabelWise) {
             let what = "attention pooling would be used by nothing: label-wise attention reads the segments themselves";
-            reader.problem("aggregator", what);
+            reader.problem_at(&["aggregator", key], what);
         }
-        if let Encoder::Scratch(scratch) = &self.encoder
-            && aggregator.layers > 0
-            && !scratch.hidden.is_multiple_of(aggregator.heads)
-        {
-            let (hidden, heads) = (scratch.hidden, aggregator.heads);
-            reader.problem("aggregator", format!("heads ({heads}) must divide model.hidden ({hidden})"));
+        if kind.classifies_segments() && self.label_attention != LabelAttention::None {
+            let what = "must be \"none\" where the aggregator's kind is \"logit-mean\" or \"logit-max\": each segment is \
+                        classified on its own, there is no document for labels to meet";
+            reader.problem("label_attention", what);
         }
+        if self.label_embeddings == LabelEmbeddings::Names && self.label_attention == LabelAttention::None {
+            reader.problem("label_embeddings", "without label attention (label_attention = \"none\") there are none");
+        }
+        if let Encoder::Scratch(scratch) = &self.encoder {
+            if self.reinitialize_layers > 0 {
+                let what = "every layer of encoder = \"scratch\" starts at random; this is for a pretrained encoder";
+                reader.problem("reinitialize_layers", what);
+            }
+            let trained = Freeze { embeddings: false, layers: 0 };
+            let misfits = self.misfits(scratch.layers, scratch.hidden, trained).into_iter();
+            for (key, what) in misfits.filter(|(key, _)| *key != "reinitialize_layers") {
+                reader.problem_at(&key.split('.').collect::<Vec<_>>(), what);
+            }
+        }
+    }
+
+    /// What an encoder with so many layers and this hidden size does not allow: keys of `[model]` with their reasons.
+    pub fn misfits(&self, layers: usize, hidden: usize, freeze: Freeze) -> Vec<(&'static str, String)> {
+        let mut misfits: Vec<_> = self.aggregator.kind.misfit(hidden).into_iter().collect();
+        if self.segment_layers == SegmentLayers::LastFour && layers < LAST_FOUR {
+            let what = format!("\"last-four\" needs an encoder of {LAST_FOUR} layers or more; it has {layers}");
+            misfits.push(("segment_layers", what));
+        }
+        let anew = self.reinitialize_layers;
+        if anew > layers {
+            misfits.push(("reinitialize_layers", format!("{anew} is more than the encoder's {layers} layers")));
+        } else if anew > 0 && freeze.layers.min(layers) > layers - anew {
+            let what = format!(
+                "the top {anew} of {layers} layers start at random, but train.freeze.layers would never train all of them"
+            );
+            misfits.push(("reinitialize_layers", what));
+        }
+        misfits
+    }
+}
+
+/// Layers that [`SegmentLayers::LastFour`] reads.
+const LAST_FOUR: usize = 4;
+
+impl SegmentPositions {
+    fn read(reader: &mut Reader<'_>, default: Self, kind: &AggregatorKind) -> Self {
+        let given = reader.optional_choice("segment_positions");
+        if !kind.classifies_segments() {
+            return given.unwrap_or(default);
+        }
+        if given.is_some_and(|given| given != Self::None) {
+            let what = "each segment is classified on its own with this aggregator: only \"none\" has a meaning";
+            reader.problem("segment_positions", what);
+        }
+        Self::None
     }
 }
 
@@ -231,38 +267,5 @@ impl Encoder {
             reader.problem(key, format!("only for encoder = \"scratch\"; {name:?} brings its own"));
         }
         Self::Folder(name)
-    }
-}
-
-impl Aggregator {
-    fn read(reader: &mut Reader<'_>) -> Self {
-        let kind = reader.choice("kind", AggregatorKind::Transformer);
-        let transformer = kind == AggregatorKind::Transformer;
-        for key in ["layers", "heads", "feed_forward", "activation", "norm", "pooling"] {
-            if !transformer && reader.has(key) {
-                reader.problem(key, "only for kind = \"transformer\"");
-            }
-        }
-        let layers = reader.integer("layers", 1, 0..=100);
-        let pooling = reader.choice("pooling", DocumentPooling::Mean);
-        let aggregator = Self {
-            kind,
-            layers: if transformer { layers } else { 0 },
-            heads: reader.integer("heads", 4, 1..=1_000),
-            feed_forward: reader.optional_integer("feed_forward", 1..=1_000_000),
-            activation: reader.choice("activation", Activation::Gelu),
-            norm: reader.choice("norm", NormPlace::Pre),
-            pooling: match kind {
-                AggregatorKind::Transformer => pooling,
-                AggregatorKind::None | AggregatorKind::Mean => DocumentPooling::Mean,
-                AggregatorKind::Max => DocumentPooling::Max,
-                AggregatorKind::Attention => DocumentPooling::Attention,
-            },
-            dropout: reader.float("dropout", 0.1, Floats::Fraction),
-        };
-        if transformer && layers == 0 && pooling == DocumentPooling::Token {
-            reader.problem("pooling", "\"token\" needs at least one layer to read the segments");
-        }
-        aggregator
     }
 }

@@ -22,6 +22,11 @@ fn with(lines: &str) -> String {
     problems(&format!("{lines}{GOOD}"))
 }
 
+/// The problems of these lines and a path of documents.
+fn alone(lines: &str) -> String {
+    problems(&format!("data.path = \"a.csv\"\n{lines}"))
+}
+
 #[test]
 fn the_designs_example_is_understood() {
     let text = r#"
@@ -64,7 +69,8 @@ slots_per_device = 1
     assert_eq!(spec.search.space.grid_size(), Some(8));
     let point = spec.search.space.grid_point(3).expect("eight points");
     let config = spec.config_at(&point).expect("a good point");
-    assert_eq!((config.train.learning_rate, config.model.aggregator.layers), (3e-4, 2));
+    let AggregatorKind::Transformer(transformer) = config.model.aggregator.kind else { panic!("a Transformer") };
+    assert_eq!((config.train.learning_rate, transformer.layers), (3e-4, 2));
 }
 
 #[test]
@@ -125,6 +131,24 @@ fn problems_one_by_one() {
         ("aggregator heads", with("model.hidden = 6\nmodel.heads = 3")),
         ("kind", with("model.aggregator = { kind = \"mean\", norm = \"pre\" }")),
         ("none", with("model.aggregator.kind = \"none\"")),
+        (
+            "lstm",
+            alone(
+                "model.hidden = 7\nmodel.heads = 1\nmodel.aggregator = { kind = \"lstm\", pooling = \"token\", heads = 2 }",
+            ),
+        ),
+        (
+            "logits",
+            alone(
+                "model.segment_positions = \"learned\"\nmodel.aggregator = { kind = \"logit-max\", layers = 2, dropout = 0.2 }",
+            ),
+        ),
+        ("unread attention", alone("model.label_attention = \"label-wise\"\nmodel.aggregator.pooling = \"attention\"")),
+        ("names of no labels", alone("model.label_attention = \"none\"\nmodel.label_embeddings = \"names\"")),
+        ("reinitialised scratch", alone("model.reinitialize_layers = 1")),
+        ("too few layers", alone("model.segment_layers = \"last-four\"\nmodel.layers = 3")),
+        ("preset", alone("model.preset = \"seed_script\"")),
+        ("preset heads", alone("model.preset = \"seed-script\"\nmodel.hidden = 100")),
         ("folder sizes", with("model.encoder = \"models/x\"\nmodel.hidden = 12")),
         ("freeze", with("train.freeze = { layers = 2 }")),
         ("devices", with("resources.devices = \"gpu\"")),
@@ -204,12 +228,53 @@ fn resolved_keys_say_the_same_again() {
             "train.early_stopping = {{ patience = 2 }}\nmodel.aggregator = {{ pooling = \"max\", feed_forward = 9 }}\n{GOOD}"
         ),
     ];
-    for file in files {
-        let spec = Spec::parse("x", &file, &[]).expect("a good file");
+    let kinds = ["mean", "max", "attention", "transformer", "lstm", "logit-mean", "logit-max", "none"].map(|kind| {
+        let labels = match kind {
+            "none" => "label-wise",
+            "logit-mean" | "logit-max" => "none",
+            _ => "doc",
+        };
+        format!("data.path = \"a.csv\"\nmodel = {{ label_attention = \"{labels}\", aggregator.kind = \"{kind}\" }}")
+    });
+    let presets = kinds.clone().map(|file| file.replace("model = {", "model = { preset = \"seed-script\","));
+    let pretrained = "data.path = \"a.csv\"\nmodel = { encoder = \"some/folder\", reinitialize_layers = 2, segment_layers = \
+                      \"last-four\", segment_pooling = \"attention\", label_embeddings = \"names\" }";
+    for file in files.into_iter().chain(kinds).chain(presets).chain([pretrained.to_owned()]) {
+        let spec = Spec::parse("x", &file, &[]).unwrap_or_else(|problems| panic!("{file}:\n{problems}"));
         let again: Vec<Override> = spec.config.keys().into_iter().map(|(key, value)| Override { key, value }).collect();
-        let empty = Spec::parse("x", "", &again).unwrap_or_else(|problems| panic!("{problems}"));
+        let empty = Spec::parse("x", "", &again).unwrap_or_else(|problems| panic!("{file}:\n{problems}"));
         assert_eq!(empty.config, spec.config);
+        let written = serde_json::to_string(&spec.config).expect("serialises");
+        assert_eq!(serde_json::from_str::<Config>(&written).expect("comes back"), spec.config);
     }
+}
+
+#[test]
+fn a_preset_changes_defaults_and_nothing_else() {
+    let file = "data.path = \"a.csv\"\nmodel.max_segments = 7\n[search.space]\n\
+                \"model.preset\" = [\"default\", \"seed-script\"]\n\"model.aggregator.norm\" = [\"pre\", \"post\"]";
+    let spec = Spec::parse("x", file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    let keys = |index: u32| -> Vec<String> {
+        let point = spec.search.space.grid_point(index).expect("four points");
+        let config = spec.config_at(&point).expect("a good point");
+        config.keys().into_iter().map(|(key, value)| format!("{key} = {value}")).collect()
+    };
+    let [default, seed_script] = [keys(0), keys(2)];
+    let changed: Vec<&String> = seed_script.iter().filter(|line| !default.contains(line)).collect();
+    assert_snapshot!(changed.into_iter().map(String::as_str).collect::<Vec<_>>().join("\n"), @r#"
+    model.preset = "seed-script"
+    model.segment_len = 512
+    model.stride = 255
+    model.segment_positions = "none"
+    model.aggregator.layers = 3
+    model.aggregator.heads = 8
+    model.aggregator.feed_forward = 2048
+    model.aggregator.activation = "relu"
+    "#);
+    assert!(keys(3).contains(&"model.aggregator.norm = \"post\"".to_owned()));
+    let shorter =
+        Spec::parse("x", "data.path = \"a.csv\"\nmodel = { preset = \"seed-script\", segment_len = 128 }", &[]);
+    assert_eq!(shorter.expect("a good file").config.model.stride, 63);
 }
 
 #[test]

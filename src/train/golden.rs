@@ -60,8 +60,16 @@ impl Golden {
             layer_norm_eps: 1e-12,
         };
         let (model, freeze) = (&self.config.model, self.config.train.freeze);
-        let given = tensors(&self.name, "model");
-        Classifier::new(&sizes, model, number("num_labels"), freeze, given, 1, &device()).expect("a model")
+        let mut given = tensors(&self.name, "model");
+        let named = self.inputs.contains_key("name_ids").then(|| given.remove("label_emb").expect("label embeddings"));
+        let model = Classifier::new(&sizes, model, number("num_labels"), freeze, given, 1, &device()).expect("a model");
+        if let Some(theirs) = named {
+            let names: Vec<Vec<u32>> = self.pieces("name_ids", "name_lens").collect();
+            model.name_labels(&names, self.special()).expect("named labels");
+            let error = distance(model.params().get("label_emb").expect("label embeddings").value(), &theirs);
+            assert!(error < TOLERANCE, "{}: the labels' names are off by {error:.1e}", self.name);
+        }
+        model
     }
 
     fn integers(&self, name: &str) -> Vec<i64> {
@@ -69,22 +77,23 @@ impl Golden {
         tensor.to_dtype(candle_core::DType::I64).and_then(|t| t.flatten_all()?.to_vec1()).expect("integers")
     }
 
-    fn batch(&self) -> Batch {
-        let ids: Vec<u32> = self.integers("doc_ids").iter().map(|id| *id as u32).collect();
-        let mut rest = ids.as_slice();
-        let mut documents = Vec::new();
-        for length in self.integers("doc_lens") {
-            let (document, others) = rest.split_at(length as usize);
-            documents.push(Document {
-                number: documents.len() as u32,
-                tokens: document.to_vec(),
-                windows: windows(document.len(), &self.config.model),
-            });
-            rest = others;
-        }
+    /// Lists of tokens that lie end to end.
+    fn pieces(&self, ids: &str, lengths: &str) -> impl Iterator<Item = Vec<u32>> {
+        let mut ids = self.integers(ids).into_iter().map(|id| id as u32);
+        self.integers(lengths).into_iter().map(move |length| ids.by_ref().take(length as usize).collect())
+    }
+
+    fn special(&self) -> Special {
         let token = |key: &str| self.reference[key].as_u64().expect("a token") as u32;
-        let special = Special { cls: token("cls"), sep: token("sep"), pad: 0, unknown: 1 };
-        Batch::new(documents, special)
+        Special { cls: token("cls"), sep: token("sep"), pad: 0, unknown: 1 }
+    }
+
+    fn batch(&self) -> Batch {
+        let documents = self.pieces("doc_ids", "doc_lens").zip(0..).map(|(tokens, number)| {
+            let windows = windows(tokens.len(), &self.config.model);
+            Document { number, tokens, windows }
+        });
+        Batch::new(documents, self.special())
     }
 
     fn labels(&self) -> Vec<Vec<u32>> {
@@ -115,21 +124,21 @@ impl Golden {
 fn sweep_file(reference: &Value) -> String {
     let cfg = &reference["cfg"];
     let text = |key: &str| cfg[key].as_str().expect("a name").to_owned();
-    let layers = cfg["agg_layers"].as_u64().expect("a number");
-    let pooling = match text("doc_pool").as_str() {
-        "attn" => "attention".to_owned(),
-        other => other.to_owned(),
-    };
-    let aggregator = match layers {
-        0 if pooling == "attention" => "{ kind = \"attention\", dropout = 0.0 }".to_owned(),
-        0 => "{ kind = \"mean\", dropout = 0.0 }".to_owned(),
-        _ => format!(
+    let attention = |name: String| if name == "attn" { "attention".to_owned() } else { name };
+    let (layers, pooling) = (&cfg["agg_layers"], attention(text("doc_pool")));
+    let transformer = if layers.as_u64() == Some(0) { "pool" } else { "transformer" };
+    let aggregator = match cfg["agg_kind"].as_str().unwrap_or(transformer) {
+        "pool" => format!("{{ kind = \"{pooling}\", dropout = 0.0 }}"),
+        "transformer" => format!(
             "{{ layers = {layers}, heads = {}, feed_forward = {}, activation = {}, norm = {}, pooling = \"{pooling}\", dropout = 0.0 }}",
             cfg["agg_heads"], cfg["agg_ff"], cfg["agg_act"], cfg["agg_norm"],
         ),
+        "lstm" => format!("{{ kind = \"lstm\", layers = {layers}, pooling = \"{pooling}\", dropout = 0.0 }}"),
+        kind => format!("{{ kind = \"{kind}\" }}"),
     };
+    let segment_layers = cfg["seg_layers"].as_str().unwrap_or("last");
     let positions = if text("seg_pos") == "sin" { "sinusoidal".to_owned() } else { text("seg_pos") };
-    let attention = if text("label_attn") == "lwan" { "label-wise".to_owned() } else { text("label_attn") };
+    let label_attention = if text("label_attn") == "lwan" { "label-wise".to_owned() } else { text("label_attn") };
     let loss = match text("loss").as_str() {
         "ce" => format!("loss = \"cross-entropy\"\nlabel_smoothing = {}", cfg["label_smoothing"]),
         "focal" => format!("loss = \"focal\"\nfocal_gamma = {}", cfg["focal_gamma"]),
@@ -137,19 +146,21 @@ fn sweep_file(reference: &Value) -> String {
     };
     let label = if text("loss") == "bce" { "labels" } else { "label" };
     format!(
-        "[data]\npath = \"a.jsonl\"\n{label} = \"y\"\n[model]\nhidden = {}\nheads = {}\nsegment_len = {}\nstride = {}\n\
-         max_segments = {}\nkeep = {}\nsegment_pooling = {}\nsegment_positions = \"{positions}\"\ndropout = 0.0\n\
-         attention_dropout = 0.0\nhead_dropout = 0.0\naggregator = {aggregator}\nlabel_attention = \"{attention}\"\n\
+        "[data]\npath = \"a.jsonl\"\n{label} = \"y\"\n[model]\nhidden = {}\nlayers = {}\nheads = {}\nsegment_len = {}\nstride = {}\n\
+         max_segments = {}\nkeep = {}\nsegment_pooling = \"{}\"\n\
+         segment_layers = \"{segment_layers}\"\nsegment_positions = \"{positions}\"\ndropout = 0.0\n\
+         attention_dropout = 0.0\nhead_dropout = 0.0\naggregator = {aggregator}\nlabel_attention = \"{label_attention}\"\n\
          label_scale = {}\nlabel_projection = {}\nlabel_norm = {}\n[train]\n{loss}\nlearning_rate = {}\n\
          head_learning_rate = {}\nlayer_decay = {}\nweight_decay = {}\nclip_norm = {}\nwarmup_steps = {}\n\
          warmup_from_zero = true\n",
         cfg["hidden"],
+        cfg["layers"],
         cfg["heads"],
         cfg["segment_len"],
         cfg["stride"],
         cfg["max_segments"],
         cfg["keep"],
-        cfg["seg_pool"],
+        attention(text("seg_pool")),
         text("label_scale") == "sqrt",
         cfg["label_proj"],
         cfg["label_norm"],
@@ -250,7 +261,7 @@ fn equal_to_the_reference() {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    assert!(names.len() >= 6, "{names:?}");
+    assert!(names.len() >= 12, "{names:?}");
     for name in names {
         for fused in [true, false] {
             check(&name, fused);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::dropout::{Mask, device_mask};
@@ -24,16 +24,15 @@ pub(in crate::model) struct Attention<'a> {
     pub(in crate::model) site: u32,
 }
 
-/// Rows of query, key and value beside each other, [rows, 3 x heads x size], to
+/// Queries q [rows, heads x size], and keys beside values, kv [rows, 2 x heads x size], to
 /// softmax(q k^T / sqrt(size)) v [rows, heads x size]; every row sees the rows of its own sequence.
-pub(in crate::model) fn attention(qkv: &Tensor, how: &Attention<'_>, pass: &Pass) -> Result<Tensor> {
-    let width = qkv.dim(1)? / 3;
-    if pass.is_fused(qkv) {
+pub(in crate::model) fn attention(q: &Tensor, kv: &Tensor, how: &Attention<'_>, pass: &Pass) -> Result<Tensor> {
+    let width = q.dim(1)?;
+    if pass.is_fused(q) {
         let op = Fused { sequences: how.sequences.clone(), heads: Heads::new(how, width, pass) };
-        return qkv.contiguous()?.apply_op1(op);
+        return q.contiguous()?.apply_op2(&kv.contiguous()?, op);
     }
-    let part = |index: usize| qkv.narrow(1, index * width, width);
-    plain(&part(0)?, &part(1)?, &part(2)?, how, pass)
+    plain(q, &kv.narrow(1, 0, width)?, &kv.narrow(1, width, width)?, how, pass)
 }
 
 impl Attention<'_> {
@@ -131,18 +130,13 @@ impl Grid {
         x.contiguous()?.index_select(&self.cells, 0)
     }
 
-    /// 1 where there is a row, [count, longest].
-    pub(in crate::model) fn valid(&self) -> &Tensor {
-        &self.valid
-    }
-
     /// 0 where there is a row, else a number that no score outweighs; finite, because 0 x infinity is not 0.
     pub(in crate::model) fn additive_mask(&self, dtype: DType) -> Result<Tensor> {
         self.valid.affine(1e4, -1e4)?.to_dtype(dtype)
     }
 }
 
-/// Attention within sequences on packed rows: query, key and value of a row beside each other.
+/// Attention within sequences.
 #[derive(Clone)]
 pub(super) struct Heads {
     count: usize,
@@ -153,19 +147,21 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// For rows of `3 x width` numbers.
     pub(super) fn new(how: &Attention<'_>, width: usize, pass: &Pass) -> Self {
         let noise = pass.noise.filter(|_| how.dropout > 0.0);
         let masks = noise.map(|noise| how.masks(noise).into());
         Self { count: how.heads, width, precision: pass.precision, masks }
     }
 
-    /// One sequence: qkv [length, 3 x width] to y [length, width].
-    pub(super) fn forward(&self, sequence: usize, qkv: &[f32], y: &mut [f32]) {
-        let (size, length) = (self.width / self.count, y.len() / self.width);
-        let mut weights = room(length * length);
+    /// One sequence: q [queries, width], and keys beside values, kv [length, 2 x width], to y [queries, width]. There
+    /// may be fewer queries than keys: those of the first rows.
+    pub(super) fn forward(&self, sequence: usize, q: &[f32], kv: &[f32], y: &mut [f32]) {
+        let (size, length) = (self.width / self.count, kv.len() / (2 * self.width));
+        let queries = q.len() / self.width;
+        let mut weights = room(queries * length);
         for head in 0..self.count {
-            self.weights(qkv, head, length, &mut weights);
+            let [q, k, v] = self.parts(q, kv, head);
+            self.weights(q, k, length, &mut weights);
             if let Some(mask) = self.mask(sequence, head) {
                 vectorised(
                     #[inline(always)]
@@ -173,37 +169,37 @@ impl Heads {
                 );
             }
             let target = Target { numbers: &mut y[head * size..], row_stride: self.width, add: false };
-            product(target, square(&weights, length), self.part(qkv, 2, head, length), Threads::One, self.precision);
+            product(target, Matrix::new(&weights, queries, length, length), v, Threads::One, self.precision);
         }
     }
 
-    /// One sequence: the slopes of its y to those of its qkv.
-    pub(super) fn backward(&self, sequence: usize, qkv: &[f32], dy: &[f32], dqkv: &mut [f32]) {
-        let (width, size, length) = (self.width, self.width / self.count, dy.len() / self.width);
+    /// One sequence: the slopes of its y to those of its q and kv.
+    pub(super) fn backward(&self, sequence: usize, [q, kv, dy]: [&[f32]; 3], dq: &mut [f32], dkv: &mut [f32]) {
+        let (width, size, length) = (self.width, self.width / self.count, kv.len() / (2 * self.width));
+        let queries = q.len() / width;
         let (mut weights, mut dropped, mut slopes) =
-            (room(length * length), room(length * length), room(length * length));
+            (room(queries * length), room(queries * length), room(queries * length));
         let scale = 1.0 / (size as f32).sqrt();
         for head in 0..self.count {
-            let mask = self.mask(sequence, head);
-            self.weights(qkv, head, length, &mut weights);
-            let [q, k, v] = [0, 1, 2].map(|part| self.part(qkv, part, head, length));
-            let dy = Matrix::new(&dy[head * size..], length, size, width);
-            let mut into = |part: usize, a: Matrix<'_>, b: Matrix<'_>| {
-                let target =
-                    Target { numbers: &mut dqkv[part * width + head * size..], row_stride: 3 * width, add: false };
-                product(target, a, b, Threads::One, self.precision);
-            };
-            let used = if let Some(mask) = mask {
-                dropped.copy_from_slice(&weights);
+            let (mask, start) = (self.mask(sequence, head), head * size);
+            let [q, k, v] = self.parts(q, kv, head);
+            self.weights(q, k, length, &mut weights);
+            let dy = Matrix::new(&dy[start..], queries, size, width);
+            dropped.copy_from_slice(&weights);
+            if let Some(mask) = mask {
                 vectorised(
                     #[inline(always)]
                     || drop_weights(&mut dropped, length, mask),
                 );
-                &dropped
-            } else {
-                &weights
-            };
-            into(2, square(used, length).transposed(), dy);
+            }
+            let target = Target { numbers: &mut dkv[width + start..], row_stride: 2 * width, add: false };
+            product(
+                target,
+                Matrix::new(&dropped, queries, length, length).transposed(),
+                dy,
+                Threads::One,
+                self.precision,
+            );
             // the slopes of the dropped weights, then of the scores
             let target = Target { numbers: &mut slopes, row_stride: length, add: false };
             product(target, dy, v.transposed(), Threads::One, self.precision);
@@ -218,8 +214,16 @@ impl Heads {
                     }
                 },
             );
-            into(0, square(&slopes, length), k);
-            into(1, square(&slopes, length).transposed(), q);
+            let target = Target { numbers: &mut dq[start..], row_stride: width, add: false };
+            product(target, Matrix::new(&slopes, queries, length, length), k, Threads::One, self.precision);
+            let target = Target { numbers: &mut dkv[start..], row_stride: 2 * width, add: false };
+            product(
+                target,
+                Matrix::new(&slopes, queries, length, length).transposed(),
+                q,
+                Threads::One,
+                self.precision,
+            );
         }
     }
 
@@ -227,15 +231,19 @@ impl Heads {
         self.masks.as_ref().map(|masks| masks[sequence * self.count + head])
     }
 
-    /// Query (0), key (1) or value (2) of a head.
-    fn part<'a>(&self, qkv: &'a [f32], part: usize, head: usize, length: usize) -> Matrix<'a> {
-        let size = self.width / self.count;
-        Matrix::new(&qkv[part * self.width + head * size..], length, size, 3 * self.width)
+    /// Queries, keys and values of one head.
+    fn parts<'a>(&self, q: &'a [f32], kv: &'a [f32], head: usize) -> [Matrix<'a>; 3] {
+        let (width, size) = (self.width, self.width / self.count);
+        let (start, length) = (head * size, kv.len() / (2 * width));
+        [
+            Matrix::new(&q[start..], q.len() / width, size, width),
+            Matrix::new(&kv[start..], length, size, 2 * width),
+            Matrix::new(&kv[width + start..], length, size, 2 * width),
+        ]
     }
 
-    /// Attention weights of one head, [length, length].
-    fn weights(&self, qkv: &[f32], head: usize, length: usize, weights: &mut [f32]) {
-        let (q, k) = (self.part(qkv, 0, head, length), self.part(qkv, 1, head, length));
+    /// Attention weights of one head, [queries, length].
+    fn weights(&self, q: Matrix<'_>, k: Matrix<'_>, length: usize, weights: &mut [f32]) {
         let target = Target { numbers: weights, row_stride: length, add: false };
         product(target, q, k.transposed(), Threads::One, self.precision);
         let scale = 1.0 / ((self.width / self.count) as f32).sqrt();
@@ -250,42 +258,42 @@ impl Heads {
     }
 }
 
-/// The weights of all pairs of a sequence's rows.
-fn square(weights: &[f32], length: usize) -> Matrix<'_> {
-    Matrix::new(weights, length, length, length)
-}
-
 struct Fused {
     sequences: Sequences,
     heads: Heads,
 }
 
-impl CustomOp1 for Fused {
+impl CustomOp2 for Fused {
     fn name(&self) -> &'static str {
         "attention"
     }
 
-    fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let qkv = slice(qkv, layout)?;
+    fn cpu_fwd(&self, q: &CpuStorage, of_q: &Layout, kv: &CpuStorage, of_kv: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (q, kv) = (slice(q, of_q)?, slice(kv, of_kv)?);
         let width = self.heads.width;
-        let mut y = vec![0f32; qkv.len() / 3];
-        let pieces = self.sequences.cut_mut(&mut y, width).into_par_iter().zip(self.sequences.cut(qkv, 3 * width));
-        pieces.enumerate().for_each(|(sequence, (y, qkv))| self.heads.forward(sequence, qkv, y));
-        Ok((CpuStorage::F32(y), Shape::from((layout.dims()[0], width))))
+        let mut y = vec![0f32; q.len()];
+        let inputs = self.sequences.cut(q, width).into_par_iter().zip(self.sequences.cut(kv, 2 * width));
+        let pieces = inputs.zip(self.sequences.cut_mut(&mut y, width)).enumerate();
+        pieces.for_each(|(sequence, ((q, kv), y))| self.heads.forward(sequence, q, kv, y));
+        Ok((CpuStorage::F32(y), of_q.shape().clone()))
     }
 
-    fn bwd(&self, qkv: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let gradient = gradient.contiguous()?;
+    fn bwd(&self, q: &Tensor, kv: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let dy = dy.contiguous()?;
         let width = self.heads.width;
-        let d = with_slices([qkv, &gradient], |[numbers, gradient]| {
-            let mut d = vec![0f32; numbers.len()];
-            let inputs =
-                self.sequences.cut(numbers, 3 * width).into_par_iter().zip(self.sequences.cut(gradient, width));
-            let pieces = inputs.zip(self.sequences.cut_mut(&mut d, 3 * width)).enumerate();
-            pieces.for_each(|(sequence, ((qkv, dy), dqkv))| self.heads.backward(sequence, qkv, dy, dqkv));
-            Ok(d)
+        let (dq, dkv) = with_slices([q, kv, &dy], |[q, kv, dy]| {
+            let (mut dq, mut dkv) = (vec![0f32; q.len()], vec![0f32; kv.len()]);
+            let cut = |x| self.sequences.cut(x, width);
+            let inputs = cut(q).into_par_iter().zip(self.sequences.cut(kv, 2 * width)).zip(cut(dy));
+            let outputs = self.sequences.cut_mut(&mut dq, width).into_par_iter();
+            let pieces = inputs.zip(outputs.zip(self.sequences.cut_mut(&mut dkv, 2 * width))).enumerate();
+            pieces.for_each(|(sequence, (((q, kv), dy), (dq, dkv)))| {
+                self.heads.backward(sequence, [q, kv, dy], dq, dkv);
+            });
+            Ok((dq, dkv))
         })?;
-        Ok(Some(Tensor::from_vec(d, qkv.dims(), qkv.device())?))
+        let dq = Tensor::from_vec(dq, q.dims(), q.device())?;
+        Ok((Some(dq), Some(Tensor::from_vec(dkv, kv.dims(), kv.device())?)))
     }
 }
 

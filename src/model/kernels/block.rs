@@ -2,7 +2,8 @@
 //!
 //! Rows go through all of the block a few sequences at a time, so that what lies between two products stays in the
 //! cache and threads meet twice a block instead of at every operation. For the backward pass five tensors are kept
-//! (qkv, attention's output, the sums before both norms, and what GELU saw: 10 x hidden numbers a row); the rest is
+//! (queries, keys and values, attention's output, the sums before both norms, and what GELU saw: 10 x hidden numbers a
+//! row); the rest is
 //! computed again. candle's own graph would zero and add a tensor for every gradient of every operation in between.
 
 use std::ops::Range;
@@ -49,16 +50,26 @@ pub(in crate::model) struct Affine {
     pub(in crate::model) bias: Arc<Param>,
 }
 
-/// x [rows, hidden] to the block's output [rows, hidden]. `site` is the first of three places of random numbers.
+/// The rows of a sequence whose outputs are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::model) enum Rows {
+    All,
+    /// The first of each alone: nothing is computed of the others but what it attends to.
+    First,
+}
+
+/// x [rows, hidden] to the block's output [rows, hidden], or [sequences, hidden] of the first rows. `site` is the first
+/// of three places of random numbers.
 pub(in crate::model) fn block(
     x: &Tensor,
     block: &Arc<Block>,
     sequences: &Sequences,
+    rows: Rows,
     site: u32,
     pass: &Pass,
 ) -> Result<Tensor> {
     if !pass.is_fused(x) {
-        return block.plain(x, sequences, site, pass);
+        return block.plain(x, sequences, rows, site, pass);
     }
     let width = x.dim(1)?;
     let attention = block.attention(sequences, site);
@@ -66,11 +77,14 @@ pub(in crate::model) fn block(
         let mask = |noise| sequences.keys.iter().map(|key| Mask::new(noise, site, *key, block.dropout)).collect();
         pass.noise.filter(|_| block.dropout > 0.0).map(mask)
     };
+    let wanted = wanted(sequences, rows);
     let op = Fused {
         heads: Heads::new(&attention, width, pass),
         masks: [masks(site + 1), masks(site + 2)],
-        tiles: tiles(sequences),
+        tiles: tiles(sequences, &wanted),
         sequences: sequences.clone(),
+        wanted,
+        rows,
         width,
         inner: block.up.weight.value().dim(0)?,
         precision: pass.precision,
@@ -81,20 +95,37 @@ pub(in crate::model) fn block(
     x.contiguous()?.apply_op2(&block.query.weight.anchor(pass), op)
 }
 
+/// The wanted rows of each sequence.
+fn wanted(sequences: &Sequences, rows: Rows) -> Sequences {
+    match rows {
+        Rows::All => sequences.clone(),
+        Rows::First => Sequences { offsets: (0..=sequences.count()).collect(), keys: sequences.keys.clone() },
+    }
+}
+
 impl Block {
     fn attention<'a>(&self, sequences: &'a Sequences, site: u32) -> Attention<'a> {
         Attention { sequences, heads: self.heads, dropout: self.attention_dropout, site }
     }
 
-    fn plain(&self, x: &Tensor, sequences: &Sequences, site: u32, pass: &Pass) -> Result<Tensor> {
+    fn plain(&self, x: &Tensor, sequences: &Sequences, rows: Rows, site: u32, pass: &Pass) -> Result<Tensor> {
         let affine = |x: &Tensor, by: &Affine| linear(x, &by.weight, Some(&by.bias), pass);
+        let kv = Tensor::cat(&[affine(x, &self.key)?, affine(x, &self.value)?], 1)?;
+        let y = attention(&affine(x, &self.query)?, &kv, &self.attention(sequences, site), pass)?;
+        let (x, y) = match rows {
+            Rows::All => (x.clone(), y),
+            Rows::First => {
+                let starts = sequences.offsets[..sequences.count()].iter().map(|start| *start as u32).collect();
+                let starts = Tensor::from_vec(starts, sequences.count(), x.device())?;
+                (x.index_select(&starts, 0)?, y.index_select(&starts, 0)?)
+            }
+        };
+        let wanted = wanted(sequences, rows);
         let residual = |x: &Tensor, residual: &Tensor, norm: &Affine, site: u32| {
-            let how = Residual { sequences, dropout: self.dropout, site };
+            let how = Residual { sequences: &wanted, dropout: self.dropout, site };
             add_norm(x, residual, &norm.weight, &norm.bias, self.eps, &how, pass)
         };
-        let qkv = Tensor::cat(&[affine(x, &self.query)?, affine(x, &self.key)?, affine(x, &self.value)?], 1)?;
-        let y = affine(&attention(&qkv, &self.attention(sequences, site), pass)?, &self.attended)?;
-        let x = residual(&y, x, &self.attention_norm, site + 1)?;
+        let x = residual(&affine(&y, &self.attended)?, &x, &self.attention_norm, site + 1)?;
         let y = affine(&gelu(&affine(&x, &self.up)?, pass)?, &self.down)?;
         residual(&y, &x, &self.norm, site + 2)
     }
@@ -108,6 +139,9 @@ impl Block {
 struct Fused {
     block: Arc<Block>,
     sequences: Sequences,
+    /// The same sequences with their wanted rows alone.
+    wanted: Sequences,
+    rows: Rows,
     tiles: Vec<Tile>,
     heads: Heads,
     /// Of the two residual branches, one a sequence; none: no dropout.
@@ -124,6 +158,8 @@ struct Fused {
 struct Tile {
     sequences: Range<usize>,
     rows: Range<usize>,
+    /// Of the wanted ones.
+    wanted: Range<usize>,
 }
 
 /// Rows of a tile: few enough to stay in the cache and for all threads to have some, enough to make packing the weights
@@ -132,7 +168,7 @@ fn tile_rows(rows: usize) -> usize {
     (rows / 8).clamp(128, 512)
 }
 
-fn tiles(sequences: &Sequences) -> Vec<Tile> {
+fn tiles(sequences: &Sequences, wanted: &Sequences) -> Vec<Tile> {
     let mut tiles: Vec<Tile> = Vec::new();
     let most = tile_rows(sequences.rows());
     for sequence in 0..sequences.count() {
@@ -141,16 +177,22 @@ fn tiles(sequences: &Sequences) -> Vec<Tile> {
             Some(tile) if end - tile.rows.start <= most => {
                 tile.sequences.end = sequence + 1;
                 tile.rows.end = end;
+                tile.wanted.end = wanted.offsets[sequence + 1];
             }
-            _ => tiles.push(Tile { sequences: sequence..sequence + 1, rows: sequences.offsets[sequence]..end }),
+            _ => tiles.push(Tile {
+                sequences: sequence..sequence + 1,
+                rows: sequences.offsets[sequence]..end,
+                wanted: wanted.offsets[sequence]..wanted.offsets[sequence + 1],
+            }),
         }
     }
     tiles
 }
 
-/// What the backward pass needs, as rows.
+/// What the backward pass needs: keys and values of all rows, the rest of the wanted ones.
 struct Kept<T> {
-    qkv: T,
+    q: T,
+    kv: T,
     context: T,
     /// What the first norm saw.
     attended: T,
@@ -162,7 +204,8 @@ struct Kept<T> {
 
 /// Slopes of what the products gave, and the operands that are computed again.
 struct Slopes<T> {
-    qkv: T,
+    q: T,
+    kv: T,
     attended: T,
     up: T,
     down: T,
@@ -191,31 +234,31 @@ impl CustomOp2 for Fused {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = slice(x, layout)?;
-        let mut y = vec![0f32; x.len()];
-        let mut kept = self.keeps.then(|| self.kept_rooms(self.sequences.rows()));
+        let mut y = vec![0f32; self.wanted.rows() * self.width];
+        let mut kept = self.keeps.then(|| self.kept_rooms(self.sequences.rows(), self.wanted.rows()));
         self.with_numbers(|numbers| {
-            let (width, inner) = (self.width, self.inner);
-            let tiles = self.tiles.par_iter().zip(self.cut_mut(&mut y, width));
+            let tiles = self.tiles.par_iter().zip(self.cut_mut(&mut y, Tile::wanted));
             if let Some(kept) = &mut kept {
-                let parts = self.cut_mut(&mut kept.qkv, 3 * width).into_iter();
-                let parts = parts.zip(self.cut_mut(&mut kept.context, width));
-                let parts = parts.zip(self.cut_mut(&mut kept.attended, width));
-                let parts = parts.zip(self.cut_mut(&mut kept.up, inner));
-                let parts: Vec<_> = parts.zip(self.cut_mut(&mut kept.down, width)).collect();
-                tiles.zip(parts).for_each(|((tile, y), ((((qkv, context), attended), up), down))| {
-                    self.forward(numbers, tile, self.rows(x, tile), y, Kept { qkv, context, attended, up, down });
+                let parts = self.cut_mut(&mut kept.q, Tile::wanted).into_iter();
+                let parts = parts.zip(self.cut_mut(&mut kept.kv, Tile::rows));
+                let parts = parts.zip(self.cut_mut(&mut kept.context, Tile::wanted));
+                let parts = parts.zip(self.cut_mut(&mut kept.attended, Tile::wanted));
+                let parts = parts.zip(self.cut_mut(&mut kept.up, Tile::wanted));
+                let parts: Vec<_> = parts.zip(self.cut_mut(&mut kept.down, Tile::wanted)).collect();
+                tiles.zip(parts).for_each(|((tile, y), (((((q, kv), context), attended), up), down))| {
+                    self.forward(numbers, tile, self.of(x, tile), y, Kept { q, kv, context, attended, up, down });
                 });
             } else {
                 tiles.for_each(|(tile, y)| {
-                    let mut rooms = self.kept_rooms(tile.rows.len());
-                    let Kept { qkv, context, attended, up, down } = &mut rooms;
-                    self.forward(numbers, tile, self.rows(x, tile), y, Kept { qkv, context, attended, up, down });
+                    let mut rooms = self.kept_rooms(tile.rows.len(), tile.wanted.len());
+                    let Kept { q, kv, context, attended, up, down } = &mut rooms;
+                    self.forward(numbers, tile, self.of(x, tile), y, Kept { q, kv, context, attended, up, down });
                 });
             }
             Ok(())
         })?;
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
-        Ok((CpuStorage::F32(y), layout.shape().clone()))
+        Ok((CpuStorage::F32(y), Shape::from((self.wanted.rows(), self.width))))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -225,9 +268,8 @@ impl CustomOp2 for Fused {
         let mut dx = x.track_op().then(|| vec![0f32; x.elem_count()]);
         with_slices([x, &dy], |[x, dy]| {
             let mut slopes = self.slope_rooms();
-            let sums = self.with_numbers(|numbers| {
-                Ok(self.backward_tiles(numbers, x, dy, &kept, &mut slopes, dx.as_deref_mut()))
-            })?;
+            let sums = self
+                .with_numbers(|numbers| Ok(self.backward_tiles(numbers, dy, &kept, &mut slopes, dx.as_deref_mut())))?;
             self.add_gradients(x, &kept, &slopes, &sums);
             Ok(())
         })?;
@@ -236,18 +278,28 @@ impl CustomOp2 for Fused {
     }
 }
 
+impl Tile {
+    fn rows(&self) -> &Range<usize> {
+        &self.rows
+    }
+
+    fn wanted(&self) -> &Range<usize> {
+        &self.wanted
+    }
+}
+
 impl Fused {
-    fn kept_rooms(&self, rows: usize) -> Kept<Room> {
-        let [qkv, context, attended, up, down] =
-            [3 * self.width, self.width, self.width, self.inner, self.width].map(|width| room(rows * width));
-        Kept { qkv, context, attended, up, down }
+    fn kept_rooms(&self, rows: usize, wanted: usize) -> Kept<Room> {
+        let (width, inner) = (self.width, self.inner);
+        let [context, attended, up, down] = [width, width, inner, width].map(|width| room(wanted * width));
+        Kept { q: room(wanted * width), kv: room(rows * 2 * width), context, attended, up, down }
     }
 
     fn slope_rooms(&self) -> Slopes<Room> {
-        let (width, inner, rows) = (self.width, self.inner, self.sequences.rows());
-        let [qkv, attended, up, down, normed, hidden] =
-            [3 * width, width, inner, width, width, inner].map(|width| room(rows * width));
-        Slopes { qkv, attended, up, down, normed, hidden }
+        let (width, inner, wanted) = (self.width, self.inner, self.wanted.rows());
+        let [q, attended, up, down, normed, hidden] =
+            [width, width, inner, width, width, inner].map(|width| room(wanted * width));
+        Slopes { q, kv: room(self.sequences.rows() * 2 * width), attended, up, down, normed, hidden }
     }
 
     fn with_numbers<R>(&self, f: impl FnOnce(&Numbers<'_>) -> Result<R>) -> Result<R> {
@@ -269,26 +321,55 @@ impl Fused {
         })
     }
 
-    fn cut_mut<'a>(&self, mut flat: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
+    /// The parts of the tiles in what has as many rows as `of` says.
+    fn cut_mut<'a>(&self, mut flat: &'a mut [f32], of: fn(&Tile) -> &Range<usize>) -> Vec<&'a mut [f32]> {
+        let rows: usize = self.tiles.iter().map(|tile| of(tile).len()).sum();
+        let width = flat.len() / rows.max(1);
         let mut parts = Vec::with_capacity(self.tiles.len());
         for tile in &self.tiles {
-            let (part, rest) = flat.split_at_mut(tile.rows.len() * width);
+            let (part, rest) = flat.split_at_mut(of(tile).len() * width);
             parts.push(part);
             flat = rest;
         }
         parts
     }
 
-    /// The tile's part of what has as many numbers a row as `x` has.
-    fn rows<'a>(&self, x: &'a [f32], tile: &Tile) -> &'a [f32] {
+    /// A tile's part of what is there for all rows.
+    fn of<'a>(&self, x: &'a [f32], tile: &Tile) -> &'a [f32] {
         let width = x.len() / self.sequences.rows().max(1);
         &x[tile.rows.start * width..tile.rows.end * width]
     }
 
-    /// Sequences of a tile, with their rows in it.
+    /// A tile's part of what is there for the wanted rows.
+    fn wanted_of<'a>(&self, x: &'a [f32], tile: &Tile) -> &'a [f32] {
+        let width = x.len() / self.wanted.rows().max(1);
+        &x[tile.wanted.start * width..tile.wanted.end * width]
+    }
+
+    /// Sequences of a tile, with their wanted rows in it.
     fn each(&self, tile: &Tile) -> impl Iterator<Item = (usize, Range<usize>)> {
-        let (offsets, start) = (&self.sequences.offsets, tile.rows.start);
+        let (offsets, start) = (&self.wanted.offsets, tile.wanted.start);
         tile.sequences.clone().map(move |sequence| (sequence, offsets[sequence] - start..offsets[sequence + 1] - start))
+    }
+
+    /// All rows of a sequence in its tile.
+    fn rows_of(&self, sequence: usize, tile: &Tile) -> Range<usize> {
+        let (offsets, start) = (&self.sequences.offsets, tile.rows.start);
+        offsets[sequence] - start..offsets[sequence + 1] - start
+    }
+
+    /// The wanted rows among all rows of some sequences.
+    fn wanted_rows(&self, x: &[f32], sequences: Range<usize>) -> Option<Room> {
+        if self.rows == Rows::All {
+            return None;
+        }
+        let (width, start) = (self.width, self.sequences.offsets[sequences.start]);
+        let mut firsts = room(sequences.len() * width);
+        for (first, sequence) in firsts.chunks_exact_mut(width).zip(sequences) {
+            let row = self.sequences.offsets[sequence] - start;
+            first.copy_from_slice(&x[row * width..(row + 1) * width]);
+        }
+        Some(firsts)
     }
 
     /// y = x W^T + b, rows of y `stride` numbers apart.
@@ -301,17 +382,22 @@ impl Fused {
     }
 
     fn forward(&self, numbers: &Numbers<'_>, tile: &Tile, x: &[f32], y: &mut [f32], kept: Kept<&mut [f32]>) {
-        let (width, inner, rows) = (self.width, self.inner, tile.rows.len());
+        let (width, inner, rows) = (self.width, self.inner, tile.wanted.len());
         let eps = self.block.eps as f32;
-        for (part, affine) in [numbers.query, numbers.key, numbers.value].into_iter().enumerate() {
-            self.affine(x, rows, affine, &mut kept.qkv[part * width..], 3 * width);
+        let firsts = self.wanted_rows(x, tile.sequences.clone());
+        let wanted = firsts.as_deref().unwrap_or(x);
+        self.affine(wanted, rows, numbers.query, kept.q, width);
+        for (part, affine) in [numbers.key, numbers.value].into_iter().enumerate() {
+            self.affine(x, tile.rows.len(), affine, &mut kept.kv[part * width..], 2 * width);
         }
         for (sequence, rows) in self.each(tile) {
-            let qkv = &kept.qkv[rows.start * 3 * width..rows.end * 3 * width];
-            self.heads.forward(sequence, qkv, &mut kept.context[rows.start * width..rows.end * width]);
+            let all = self.rows_of(sequence, tile);
+            let (part, kv) =
+                (rows.start * width..rows.end * width, &kept.kv[all.start * 2 * width..all.end * 2 * width]);
+            self.heads.forward(sequence, &kept.q[part.clone()], kv, &mut kept.context[part]);
         }
         self.affine(kept.context, rows, numbers.attended, kept.attended, width);
-        self.add_residual(tile, 0, kept.attended, x);
+        self.add_residual(tile, 0, kept.attended, wanted);
         let mut normed = room(rows * width);
         let [scale, shift] = numbers.attention_norm;
         vectorised(
@@ -386,36 +472,35 @@ impl Fused {
     fn backward_tiles(
         &self,
         numbers: &Numbers<'_>,
-        x: &[f32],
         dy: &[f32],
         kept: &Kept<Room>,
         slopes: &mut Slopes<Room>,
         dx: Option<&mut [f32]>,
     ) -> Vec<Sums> {
-        let (width, inner) = (self.width, self.inner);
-        let parts = self.cut_mut(&mut slopes.qkv, 3 * width).into_iter();
-        let parts = parts.zip(self.cut_mut(&mut slopes.attended, width));
-        let parts = parts.zip(self.cut_mut(&mut slopes.up, inner));
-        let parts = parts.zip(self.cut_mut(&mut slopes.down, width));
-        let parts = parts.zip(self.cut_mut(&mut slopes.normed, width));
-        let parts: Vec<_> = parts.zip(self.cut_mut(&mut slopes.hidden, inner)).collect();
+        let parts = self.cut_mut(&mut slopes.q, Tile::wanted).into_iter();
+        let parts = parts.zip(self.cut_mut(&mut slopes.kv, Tile::rows));
+        let parts = parts.zip(self.cut_mut(&mut slopes.attended, Tile::wanted));
+        let parts = parts.zip(self.cut_mut(&mut slopes.up, Tile::wanted));
+        let parts = parts.zip(self.cut_mut(&mut slopes.down, Tile::wanted));
+        let parts = parts.zip(self.cut_mut(&mut slopes.normed, Tile::wanted));
+        let parts: Vec<_> = parts.zip(self.cut_mut(&mut slopes.hidden, Tile::wanted)).collect();
         let dx: Vec<Option<&mut [f32]>> = match dx {
-            Some(dx) => self.cut_mut(dx, width).into_iter().map(Some).collect(),
+            Some(dx) => self.cut_mut(dx, Tile::rows).into_iter().map(Some).collect(),
             None => self.tiles.iter().map(|_| None).collect(),
         };
-        debug_assert_eq!(x.len(), dy.len());
         let tiles = self.tiles.par_iter().zip(parts).zip(dx);
         tiles
-            .map(|((tile, (((((qkv, attended), up), down), normed), hidden)), dx)| {
-                let slopes = Slopes { qkv, attended, up, down, normed, hidden };
+            .map(|((tile, ((((((q, kv), attended), up), down), normed), hidden)), dx)| {
+                let slopes = Slopes { q, kv, attended, up, down, normed, hidden };
                 let kept = Kept {
-                    qkv: self.rows(&kept.qkv, tile),
-                    context: self.rows(&kept.context, tile),
-                    attended: self.rows(&kept.attended, tile),
-                    up: self.rows(&kept.up, tile),
-                    down: self.rows(&kept.down, tile),
+                    q: self.wanted_of(&kept.q, tile),
+                    kv: self.of(&kept.kv, tile),
+                    context: self.wanted_of(&kept.context, tile),
+                    attended: self.wanted_of(&kept.attended, tile),
+                    up: self.wanted_of(&kept.up, tile),
+                    down: self.wanted_of(&kept.down, tile),
                 };
-                self.backward(numbers, tile, self.rows(dy, tile), &kept, slopes, dx)
+                self.backward(numbers, tile, self.wanted_of(dy, tile), &kept, slopes, dx)
             })
             .collect()
     }
@@ -429,7 +514,7 @@ impl Fused {
         slopes: Slopes<&mut [f32]>,
         dx: Option<&mut [f32]>,
     ) -> Sums {
-        let (width, inner, rows) = (self.width, self.inner, tile.rows.len());
+        let (width, inner, rows) = (self.width, self.inner, tile.wanted.len());
         let eps = self.block.eps as f32;
         let mut sums = Sums::new(width, inner);
         // through the second norm and the dropout before it
@@ -445,6 +530,7 @@ impl Fused {
         self.drop_slopes(tile, 1, slopes.down, &sum);
         // through the feed-forward layers: slopes.up holds GELU's output's first
         let by = |[weight, _]: [&[f32]; 2], dy: &[f32], stride: usize, n: usize, dx: &mut [f32], add: bool| {
+            let rows = dy.len().div_ceil(stride);
             let k = dx.len() / rows;
             let target = Target { numbers: dx, row_stride: k, add };
             product(
@@ -482,20 +568,33 @@ impl Fused {
         // through attention
         by(numbers.attended, slopes.attended, width, width, &mut sum, false);
         for (sequence, rows) in self.each(tile) {
-            let part = |width: usize| rows.start * width..rows.end * width;
-            let (qkv, dy) = (&kept.qkv[part(3 * width)], &sum[part(width)]);
-            self.heads.backward(sequence, qkv, dy, &mut slopes.qkv[part(3 * width)]);
+            let all = self.rows_of(sequence, tile);
+            let (part, all) = (rows.start * width..rows.end * width, all.start * 2 * width..all.end * 2 * width);
+            let inputs = [&kept.q[part.clone()], &kept.kv[all.clone()], &sum[part.clone()]];
+            self.heads.backward(sequence, inputs, &mut slopes.q[part], &mut slopes.kv[all]);
         }
         if let Some(dx) = dx {
-            dx.copy_from_slice(&ds);
-            for (index, affine) in [numbers.query, numbers.key, numbers.value].into_iter().enumerate() {
-                by(affine, &slopes.qkv[index * width..], 3 * width, width, dx, true);
+            // of the wanted rows first
+            by(numbers.query, slopes.q, width, width, &mut ds, true);
+            match self.rows {
+                Rows::All => dx.copy_from_slice(&ds),
+                Rows::First => {
+                    dx.fill(0.0);
+                    for (sequence, ds) in tile.sequences.clone().zip(ds.chunks_exact(width)) {
+                        let row = self.rows_of(sequence, tile).start;
+                        dx[row * width..(row + 1) * width].copy_from_slice(ds);
+                    }
+                }
+            }
+            for (index, affine) in [numbers.key, numbers.value].into_iter().enumerate() {
+                by(affine, &slopes.kv[index * width..], 2 * width, width, dx, true);
             }
         }
         vectorised(
             #[inline(always)]
             || {
-                add_rows(&mut sums.qkv, slopes.qkv);
+                add_rows(&mut sums.q, slopes.q);
+                add_rows(&mut sums.kv, slopes.kv);
                 add_rows(&mut sums.attended, slopes.attended);
                 add_rows(&mut sums.up, slopes.up);
                 add_rows(&mut sums.down, slopes.down);
@@ -506,19 +605,23 @@ impl Fused {
 
     /// Gradients of the weights, from all rows at once.
     fn add_gradients(&self, x: &[f32], kept: &Kept<Room>, slopes: &Slopes<Room>, sums: &[Sums]) {
-        let (width, inner, rows) = (self.width, self.inner, self.sequences.rows());
+        let (width, inner) = (self.width, self.inner);
         let weight = |affine: &Affine, dy: &[f32], stride: usize, n: usize, x: &[f32], k: usize| {
             affine.weight.add_gradient(|sum| {
+                let rows = x.len() / k;
                 let target = Target { numbers: sum, row_stride: k, add: true };
                 let dy = Matrix::new(dy, rows, n, stride).transposed();
                 product(target, dy, Matrix::new(x, rows, k, k), Threads::All, self.precision);
             });
         };
         let block = &*self.block;
-        for (index, affine) in [&block.query, &block.key, &block.value].into_iter().enumerate() {
+        let firsts = self.wanted_rows(x, 0..self.sequences.count());
+        weight(&block.query, &slopes.q, width, width, firsts.as_deref().unwrap_or(x), width);
+        add_sums(&block.query.bias, sums, |sums| &sums.q);
+        for (index, affine) in [&block.key, &block.value].into_iter().enumerate() {
             let part = index * width..(index + 1) * width;
-            weight(affine, &slopes.qkv[part.start..], 3 * width, width, x, width);
-            add_sums(&affine.bias, sums, |sums| &sums.qkv[part.clone()]);
+            weight(affine, &slopes.kv[part.start..], 2 * width, width, x, width);
+            add_sums(&affine.bias, sums, |sums| &sums.kv[part.clone()]);
         }
         weight(&block.attended, &slopes.attended, width, width, &kept.context, width);
         add_sums(&block.attended.bias, sums, |sums| &sums.attended);
@@ -535,7 +638,8 @@ impl Fused {
 
 /// Sums over the rows of a tile: gradients of biases and norms.
 struct Sums {
-    qkv: Vec<f32>,
+    q: Vec<f32>,
+    kv: Vec<f32>,
     attended: Vec<f32>,
     up: Vec<f32>,
     down: Vec<f32>,
@@ -547,7 +651,8 @@ impl Sums {
     fn new(width: usize, inner: usize) -> Self {
         let zeros = || vec![0f32; width];
         Self {
-            qkv: vec![0.0; 3 * width],
+            q: zeros(),
+            kv: vec![0.0; 2 * width],
             attended: zeros(),
             up: vec![0.0; inner],
             down: zeros(),

@@ -137,11 +137,11 @@ fn gelus() {
 
 #[test]
 fn attentions() {
-    let (qkv, s) = (tensor(18, 36, 1), sequences());
+    let (q, kv, s) = (tensor(18, 12, 1), tensor(18, 24, 2), sequences());
     for p in [0.0, 0.25] {
         let how = Attention { sequences: &s, heads: 3, dropout: p, site: 9 };
-        let scaled = || qkv.affine(2.0, 0.0).expect("scaled");
-        check("attention", &[&qkv], &Params::default(), &|pass| attention(&scaled(), &how, pass).expect("y"));
+        let scaled = || q.affine(3.0, 0.0).expect("scaled");
+        check("attention", &[&q, &kv], &Params::default(), &|pass| attention(&scaled(), &kv, &how, pass).expect("y"));
     }
 }
 
@@ -177,7 +177,30 @@ fn transformer_blocks() {
             // weights of a size that moves the softmax
             param.var().set(&param.value().affine(20.0, 0.0).expect("scaled")).expect("set");
         }
-        check("block", &[&x], &params, &|pass| block(&x, &weights, &sequences, 4, pass).expect("y"));
+        for rows in [Rows::All, Rows::First] {
+            check("block", &[&x], &params, &|pass| block(&x, &weights, &sequences, rows, 4, pass).expect("y"));
+        }
+    }
+}
+
+#[test]
+fn recurrences() {
+    let (x, s) = (tensor(18, 20, 1), sequences());
+    for reverse in [false, true] {
+        let mut maker = maker();
+        let weight = maker.make("w", (20, 5), Start::Uniform(0.7)).expect("a weight");
+        let bias = maker.make("b", 20, Start::Uniform(0.7)).expect("a bias");
+        let params = maker.finish();
+        let run = |x: &Tensor, sequences: &Sequences, pass: &Pass| {
+            let how = Recurrence { sequences, reverse };
+            lstm(x, &weight, &bias, &how, pass).expect("y")
+        };
+        let wide = |pass: &Pass| run(&x.affine(3.0, 0.0).expect("scaled"), &s, pass);
+        check("lstm", &[&x], &params, &wide);
+        // the last sequence gets the bits that it gets alone
+        let alone = Sequences { offsets: [0, 12].into(), keys: [33].into() };
+        let (together, part) = (run(&x, &s, &Pass::inference()), x.narrow(0, 6, 12).expect("rows"));
+        assert_eq!(flat(&run(&part, &alone, &Pass::inference())), flat(&together)[6 * 5..]);
     }
 }
 
