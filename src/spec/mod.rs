@@ -18,7 +18,7 @@ pub use data::{Data, Format, LabelColumn, Normalization, Text};
 pub use folds::FoldPlan;
 pub use model::{
     Activation, Aggregator, AggregatorKind, DocumentPooling, Encoder, Keep, LabelAttention, Model, NormPlace, Scratch,
-    SegmentPooling, SegmentPositions, TokenizerKind,
+    SegmentPooling, SegmentPositions, Segmentation, TokenizerKind,
 };
 pub use problem::{Problem, Problems};
 pub use resources::{Devices, Resources};

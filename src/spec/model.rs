@@ -8,6 +8,8 @@ use super::reader::{Floats, Reader};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     pub encoder: Encoder,
+    /// Where a document may be cut.
+    pub segmentation: Segmentation,
     /// Window length, `[CLS]` and `[SEP]` included.
     pub segment_len: usize,
     /// Step between the starts of two windows (not their overlap).
@@ -60,6 +62,17 @@ pub enum TokenizerKind {
     Char,
     /// Chinese by character, other scripts by learned pieces.
     Wordpiece,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Segmentation {
+    /// Anywhere: windows of the full length, `stride` apart.
+    Window,
+    /// At sentence ends: windows of whole sentences.
+    Sentence,
+    /// At line ends: windows of whole paragraphs.
+    Paragraph,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +176,7 @@ impl Model {
             );
         }
         let model = Self {
+            segmentation: reader.choice("segmentation", Segmentation::Window),
             segment_len,
             stride,
             max_segments: reader.integer("max_segments", 32, 1..=100_000),
