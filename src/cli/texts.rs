@@ -64,7 +64,8 @@ fn texts(statistics: &Statistics) -> String {
         statistics.tokens_per_character,
     )];
     if !frequent_unknown.is_empty() {
-        let most: Vec<String> = frequent_unknown.iter().map(|(text, count)| format!("{text} {count}")).collect();
+        let most: Vec<String> =
+            frequent_unknown.iter().map(|(text, count)| format!("{} {count}", shown(text))).collect();
         lines.push(format!(
             "unknown: {:.2} % of the tokens; most often {}",
             100.0 * statistics.unknown_share,
@@ -82,7 +83,7 @@ fn texts(statistics: &Statistics) -> String {
     if let Some(share) = statistics.cut_share {
         lines.push(format!("longer than a segment and cut: {:.1} % of the units of segmentation", 100.0 * share));
     }
-    lines.push(format!("copies: {} documents have the text of an earlier one", copies.documents));
+    lines.push(format!("copies of an earlier document: {}", copies.documents));
     lines.join("\n")
 }
 
@@ -98,15 +99,15 @@ pub(super) fn warnings(statistics: &Statistics, config: &Config) -> Vec<String> 
     let mut warnings = Vec::new();
     if let Some((first, second)) = &profile.copies.contradicting_example {
         warnings.push(format!(
-            "{} documents have the text of an earlier one but not its labels, such as {first:?} and {second:?}: no model \
-             can be right about both; correct or drop them",
+            "copies with other labels: {}, such as {first:?} and {second:?}: no model can be right about both; correct or \
+             drop them",
             profile.copies.contradicting
         ));
     }
     if let Some((first, second)) = &profile.copies.apart_example {
         warnings.push(format!(
-            "{} documents are copies of an earlier one, such as {first:?} and {second:?}: a copy among the training \
-             documents gives the answer away; drop them, or give copies the same data.group",
+            "copies of an earlier document: {}, such as {first:?} and {second:?}: one among the training documents gives \
+             the answer away; drop them, or give copies the same data.group",
             profile.copies.apart
         ));
     }
@@ -114,7 +115,7 @@ pub(super) fn warnings(statistics: &Statistics, config: &Config) -> Vec<String> 
         && statistics.tokens_per_document.median >= 5 * SHORT
     {
         warnings.push(format!(
-            "{} documents have fewer than {SHORT} tokens, such as {example:?}: look at them, and drop what says nothing",
+            "documents of fewer than {SHORT} tokens: {}, such as {example:?}: look at them, and drop what says nothing",
             statistics.short_documents
         ));
     }
@@ -136,11 +137,11 @@ pub(super) fn warnings(statistics: &Statistics, config: &Config) -> Vec<String> 
                 format!("{share:.1} % of the tokens are unknown: raise model.vocabulary ({})", scratch.vocabulary)
             }
             Encoder::Scratch(_) => format!(
-                "{share:.1} % of the tokens are unknown, since they occur only once: see below which, and whether \
+                "{share:.1} % of the tokens are unknown, since they occur only once: `sweep check` lists the most frequent; see whether \
                  text.normalize can unite variants"
             ),
             Encoder::Folder(folder) => format!(
-                "{share:.1} % of the tokens are unknown to {folder}: see below which, and whether text.normalize can \
+                "{share:.1} % of the tokens are unknown to {folder}: `sweep check` lists them; see whether text.normalize can \
                  spell them as it does; else choose another encoder"
             ),
         });
@@ -182,6 +183,17 @@ fn about_units(statistics: &Statistics, config: &Config) -> Vec<String> {
     }
     warnings
 }
+
+/// As it can stand on a line of a terminal.
+fn shown(text: &str) -> String {
+    let mut characters = text.chars();
+    let control = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let start: String = characters.by_ref().take(LONG).map(control).collect();
+    if characters.next().is_some() { start + "…" } else { start }
+}
+
+/// Characters of an unknown word that are shown.
+const LONG: usize = 20;
 
 fn percent(part: f64, whole: f64) -> f64 {
     100.0 * part / whole.max(1.0)
@@ -236,7 +248,7 @@ mod tests {
             ("a", long.clone()),
             ("b", long.clone()),
             ("b", "甲".to_owned()),
-            ("b", "丑寅卯辰巳".repeat(1)),
+            ("b", "丑寅卯辰巳".to_owned()),
         ]);
         let keys = "text.paragraph_marker = true\nmodel.segment_len = 52\nmodel.segmentation = ";
         insta::assert_snapshot!(shown(&documents, &format!("{keys}\"sentence\"\nmodel.vocabulary = 12")));

@@ -109,7 +109,7 @@ pub enum Normalization {
     Lowercase,
     /// A repeated mark becomes one, all ellipses become `…`.
     Punctuation,
-    /// Traditional Chinese becomes simplified, by phrases and characters (OpenCC's tables).
+    /// Traditional Chinese becomes simplified, phrases before characters.
     Simplified,
     /// Drops web addresses.
     Urls,

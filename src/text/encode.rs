@@ -204,7 +204,7 @@ mod tests {
         for mut tokenizer in [scratch(TokenizerKind::Char), word_piece("[PAD] [UNK] [CLS] [SEP] [unused1] low 好 。")]
         {
             let name = tokenizer
-                .mark_paragraphs(!tokenizer.inner.token_to_id("[unused1]").is_some())
+                .mark_paragraphs(tokenizer.inner.token_to_id("[unused1]").is_none())
                 .expect("a marker")
                 .name
                 .clone();

@@ -18,7 +18,7 @@ pub struct Statistics {
     pub vocabulary: usize,
     pub tokens_per_document: Quantiles,
     pub tokens_per_character: f64,
-    /// Documents by their tokens, in doublings of what a window holds.
+    /// Documents by their tokens; what a window holds is the end of a bin.
     pub histogram: Vec<Bin>,
     pub sentences_per_document: Quantiles,
     pub paragraphs_per_document: Quantiles,
@@ -101,7 +101,7 @@ impl Corpus {
             paragraphs_per_document: Quantiles::of(paragraphs),
             cut_share: (model.segmentation != Segmentation::Window).then(|| f64::from(cut as u32) / units as f64),
             short_documents: counts.iter().filter(|count| short(count)).count(),
-            short_example: counts.iter().position(|count| short(&count)).map(|document| self.id(document).to_owned()),
+            short_example: counts.iter().position(short).map(|document| self.id(document).to_owned()),
             segments: segments.iter().sum(),
             segments_per_document: Quantiles::of(segments),
             truncated_documents: truncated,
@@ -112,33 +112,36 @@ impl Corpus {
     }
 }
 
-/// Counts in doublings and halvings of `capacity`, which is the end of a bin, from the first to the last with documents.
+/// Bins at most, unless one a doubling are more.
+const BINS: usize = 14;
+
+/// Counts in equal parts of the doublings and halvings of `capacity`, which is the end of a bin, from the first to the
+/// last with documents.
 fn histogram(counts: &[usize], capacity: usize) -> Vec<Bin> {
+    let fine = [4, 2].into_iter().map(|parts| bins(counts, capacity, parts)).find(|bins| bins.len() <= BINS);
+    fine.unwrap_or_else(|| bins(counts, capacity, 1))
+}
+
+fn bins(counts: &[usize], capacity: usize, parts: usize) -> Vec<Bin> {
     let (Some(shortest), Some(longest)) = (counts.iter().min(), counts.iter().max()) else { return Vec::new() };
-    let mut to = capacity;
-    while to / 2 >= *shortest && to > 1 {
-        to /= 2;
+    let halvings = (0..).take_while(|halvings| capacity >> halvings > 0).map(|halvings| capacity >> halvings);
+    let mut doublings: Vec<usize> = halvings.chain([0]).collect();
+    doublings.reverse();
+    while doublings.last().is_some_and(|last| last < longest) {
+        doublings.extend(doublings.last().map(|last| 2 * last));
     }
-    // halving and doubling would lose what does not divide
-    let mut doublings = (capacity / to).ilog2();
-    let mut bins = Vec::new();
-    let mut from = to / 2 + 1;
-    loop {
-        let documents = counts.iter().filter(|count| (from..=to).contains(*count)).count();
-        if documents > 0 || !bins.is_empty() {
-            bins.push(Bin { from, to, documents });
-        }
-        if to >= *longest {
-            return bins;
-        }
-        from = to + 1;
-        to = if doublings > 0 {
-            doublings -= 1;
-            capacity >> doublings
-        } else {
-            2 * to
-        };
-    }
+    let cut = |pair: &[usize]| {
+        let (low, high) = (pair[0], pair[1]);
+        (1..=parts).map(move |part| low + (high - low) * part / parts)
+    };
+    let mut ends: Vec<usize> = doublings.windows(2).flat_map(cut).collect();
+    ends.dedup();
+    let begins = [0].into_iter().chain(ends.iter().copied());
+    let bin = |(before, to): (usize, &usize)| {
+        let documents = counts.iter().filter(|count| before < **count && *count <= to).count();
+        Bin { from: before + 1, to: *to, documents }
+    };
+    begins.zip(&ends).map(bin).filter(|bin| bin.to >= *shortest && bin.from <= *longest).collect()
 }
 
 #[cfg(test)]
@@ -160,9 +163,15 @@ mod tests {
     }
 
     #[test]
-    fn bins_double() {
-        let bins = histogram(&[30, 126, 127, 900], 126);
-        let shown: Vec<_> = bins.iter().map(|bin| (bin.from, bin.to, bin.documents)).collect();
-        assert_eq!(shown, [(16, 31, 1), (32, 63, 0), (64, 126, 1), (127, 252, 1), (253, 504, 0), (505, 1008, 1)]);
+    fn bins_double_and_are_parted_while_they_are_few() {
+        let shown = |counts: &[usize]| -> Vec<_> {
+            histogram(counts, 126).iter().map(|bin| (bin.from, bin.to, bin.documents)).collect()
+        };
+        assert_eq!(
+            shown(&[100, 126, 127, 127, 300]),
+            [(95, 110, 1), (111, 126, 1), (127, 157, 2), (158, 189, 0), (190, 220, 0), (221, 252, 0), (253, 315, 1)]
+        );
+        let wide: Vec<_> = shown(&[1, 126, 127, 9_000]).iter().map(|bin| bin.1).collect();
+        assert_eq!(wide, [1, 3, 7, 15, 31, 63, 126, 252, 504, 1_008, 2_016, 4_032, 8_064, 16_128]);
     }
 }
