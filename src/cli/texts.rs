@@ -34,9 +34,11 @@ fn histogram(statistics: &Statistics, model: &Model) -> String {
     let capacity = model.segment_len - 2;
     let read = (model.max_segments - 1) * model.stride + capacity;
     let mut lines = vec![format!("{:>1$}  documents", "tokens", 2 * wide + 3)];
+    let mut marked = false;
     let mark = |what: &str| format!("{:>1$}  ── {what}", "", 2 * wide + 3);
     for Bin { from, to, documents } in &statistics.histogram {
-        if *from == capacity + 1 {
+        if *from > capacity && !marked {
+            marked = true;
             lines.push(mark(&format!("a segment holds {capacity}")));
         }
         let here = model.segmentation == Segmentation::Window && (*from..=*to).contains(&read) && read < last;
