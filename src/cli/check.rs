@@ -4,12 +4,13 @@ use clap::Args;
 use serde_json::json;
 
 use super::print::outln;
-use super::{Format, SpecArgs, cache_of, render};
+use super::progress::patiently;
+use super::{Format, SpecArgs, cache_of, render, texts};
 use crate::driver::{Machine, Materials, Slots};
 use crate::failure::{Code, Failure};
 use crate::search;
 use crate::settings::Settings;
-use crate::spec::{Model, Spec};
+use crate::spec::{Model, Segmentation, Spec};
 use crate::text::Statistics;
 
 #[derive(Debug, Args)]
@@ -29,7 +30,7 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     let runs = trials as usize * spec.folds.runs() as usize;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs)?;
     let mut materials = Materials::new(loaded.project.clone(), cache_of(&settings.db), spec.folds.clone());
-    materials.prepare(spec).await?;
+    patiently(&format!("reading and tokenising {}", spec.config.data.path), materials.prepare(spec)).await?;
     let material = materials.of(&spec.config).await?;
     let statistics = material.corpus.statistics(&spec.config.model);
     let points: Vec<_> = (0..trials.min(LISTED)).map_while(|trial| search::propose(&spec.search, trial)).collect();
@@ -38,11 +39,13 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
             "name": spec.name, "config": spec.config, "folds": spec.folds, "search": spec.search,
             "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
             "slots": slots.places.len(), "threads": slots.threads, "devices": slots.choice, "data": statistics,
+            "warnings": texts::warnings(&statistics, &spec.config),
         }))?;
         return Ok(Code::Good);
     }
     outln!("{} is good\n", args.spec.spec.display());
     outln!("{}\n", summary(spec, &mut materials).await?);
+    outln!("{}\n", texts::describe(&statistics, &spec.config.model));
     let classes: Vec<Vec<String>> =
         statistics.classes.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
     outln!("{}\n", render::table(&["class", "documents"], &classes));
@@ -65,13 +68,16 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
 pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<String, Failure> {
     let material = materials.of(&spec.config).await?;
     let statistics = material.corpus.statistics(&spec.config.model);
-    let Statistics { documents, tokens_median, tokens_p90, tokens_max, vocabulary, .. } = &statistics;
+    let Statistics { documents, vocabulary, tokens_per_document: tokens, .. } = &statistics;
     let groups = statistics.groups.map(|groups| format!(", {groups} groups")).unwrap_or_default();
     let kind = if statistics.multi_label { "labels (several a document)" } else { "classes" };
     let mut lines = vec![format!(
-        "{documents} documents in {} {kind}{groups}; tokens: median {tokens_median}, 90 % below {tokens_p90}, at most \
-         {tokens_max}; vocabulary {vocabulary}, unknown {:.2} %",
+        "{documents} documents in {} {kind}{groups}; tokens: median {}, 90 % below {}, at most {}; vocabulary \
+         {vocabulary}, unknown {:.2} %",
         statistics.classes.len(),
+        tokens.median,
+        tokens.p90,
+        tokens.max,
         100.0 * statistics.unknown_share,
     )];
     for trial in 0..search::planned_trials(&spec.search).min(SETTINGS) {
@@ -86,6 +92,7 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
     if lines.len() == 1 {
         lines.push("nothing is truncated".to_owned());
     }
+    lines.extend(texts::warnings(&statistics, &spec.config).iter().map(|warning| format!("warning: {warning}")));
     Ok(lines.join("\n"))
 }
 
@@ -96,12 +103,19 @@ fn truncation(statistics: &Statistics, model: &Model) -> String {
     if statistics.truncated_documents == 0 {
         return String::new();
     }
+    let Model { max_segments, segment_len, stride, .. } = model;
+    let segments = match model.segmentation {
+        Segmentation::Window => format!("{max_segments} segments of {segment_len} tokens, {stride} apart"),
+        Segmentation::Sentence => {
+            format!("{max_segments} segments of whole sentences, of {segment_len} tokens at most")
+        }
+        Segmentation::Paragraph => {
+            format!("{max_segments} segments of whole paragraphs, of {segment_len} tokens at most")
+        }
+    };
     format!(
-        "truncated: {} documents are longer than {} segments of {} tokens, {} apart; {:.1} % of all tokens are not read",
+        "truncated: {} documents are longer than {segments}; {:.1} % of all tokens are not read",
         statistics.truncated_documents,
-        model.max_segments,
-        model.segment_len,
-        model.stride,
         100.0 * statistics.truncated_share,
     )
 }

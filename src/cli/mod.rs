@@ -8,6 +8,7 @@ mod read;
 mod render;
 mod run;
 mod sql;
+mod texts;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -12,6 +12,27 @@ use crate::driver::Notice;
 use crate::protocol::{Progress, Split};
 use crate::spec::Direction;
 use crate::sweep::{Fact, RunEnd, RunId, SlotId, TrialEnd};
+
+/// Awaits work, and says what is being done once it has taken a second.
+pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+        return done;
+    }
+    if !std::io::stderr().is_terminal() {
+        errln!("{what}");
+        return work.await;
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(style("{spinner} {wide_msg} {elapsed}"));
+    bar.set_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let done = work.await;
+    bar.finish_and_clear();
+    done
+}
+
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Shows a sweep on stderr.
 pub(super) struct Screen {
@@ -189,7 +210,7 @@ impl Shown {
         total.set_style(style(FIRST_RUN));
         total.set_position(finished);
         total.reset_eta();
-        total.enable_steady_tick(std::time::Duration::from_secs(1));
+        total.enable_steady_tick(Duration::from_secs(1));
         let slot = |_| {
             let bar = all.add(ProgressBar::new(1));
             bar.set_style(style("{prefix:8} {bar:24.cyan} {pos}/{len}  {wide_msg}"));

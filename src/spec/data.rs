@@ -90,23 +90,37 @@ impl Format {
 pub struct Text {
     /// Applied in this order.
     pub normalize: Vec<Normalization>,
+    /// A token of its own between paragraphs.
+    pub paragraph_marker: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A step of `normalize`; docs/sweep-file.md says exactly what each does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalization {
     /// Unicode NFKC: full-width letters and digits become half-width, ligatures come apart.
     Nfkc,
+    /// Full-width ASCII and the ideographic space become half-width: of NFKC this much and no more.
+    Fullwidth,
     /// Drops control, zero-width and replacement characters.
     Control,
     /// Runs of white space become one space, line ends stay line ends.
     Whitespace,
     Lowercase,
+    /// A repeated mark becomes one, all ellipses become `…`.
+    Punctuation,
+    /// Traditional Chinese becomes simplified, phrases before characters.
+    Simplified,
+    /// Drops web addresses.
+    Urls,
 }
 
 impl Text {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let default = vec![Normalization::Nfkc, Normalization::Control, Normalization::Whitespace];
-        Self { normalize: reader.choices("normalize", default) }
+        Self {
+            normalize: reader.choices("normalize", default),
+            paragraph_marker: reader.flag("paragraph_marker", false),
+        }
     }
 }

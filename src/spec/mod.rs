@@ -21,7 +21,7 @@ pub use data::{Data, Format, LabelColumn, Normalization, Text};
 pub use folds::FoldPlan;
 pub use model::{
     Encoder, Keep, LabelAttention, LabelEmbeddings, Model, Scratch, SegmentLayers, SegmentPooling, SegmentPositions,
-    TokenizerKind,
+    Segmentation, TokenizerKind,
 };
 pub use preset::Preset;
 pub use problem::{Problem, Problems};

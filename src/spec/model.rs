@@ -15,6 +15,8 @@ pub struct Model {
     pub encoder: Encoder,
     /// Layers from the top that start at random, whatever the encoder's files hold (Zhang 2021).
     pub reinitialize_layers: usize,
+    /// Where a document may be cut.
+    pub segmentation: Segmentation,
     /// Window length, `[CLS]` and `[SEP]` included.
     pub segment_len: usize,
     /// Step between the starts of two windows (not their overlap).
@@ -71,6 +73,17 @@ pub enum TokenizerKind {
     Char,
     /// Chinese by character, other scripts by learned pieces.
     Wordpiece,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Segmentation {
+    /// Anywhere: windows of the full length, `stride` apart.
+    Window,
+    /// At sentence ends: windows of whole sentences.
+    Sentence,
+    /// At line ends: windows of whole paragraphs.
+    Paragraph,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +162,7 @@ impl Model {
         let model = Self {
             preset,
             reinitialize_layers: reader.integer("reinitialize_layers", 0, 0..=200),
+            segmentation: reader.choice("segmentation", Segmentation::Window),
             segment_len,
             stride,
             max_segments: reader.integer("max_segments", defaults.max_segments, 1..=100_000),

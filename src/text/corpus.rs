@@ -1,7 +1,8 @@
 //! Tokenised documents in one file that every worker maps: made once, shared by all runs.
 //!
-//! Layout: magic, length of the header (u64), header (JSON), offsets of the documents (u64 each, one more than there
-//! are documents), token ids (u32 each); all little-endian.
+//! Layout: magic, length of the header (u64), header (JSON), offsets of the documents' tokens and of their breaks (u64
+//! each, one more than there are documents), breaks (u32 each: the token, the highest bit set where a paragraph begins),
+//! token ids (u32 each); all little-endian.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,36 +14,48 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use super::encode::Tokens;
 use super::files::write_atomically;
 use super::load::{DataError, DocumentLabels, Documents, load};
+use super::normalize::normalize;
+use super::profile::Profile;
 use super::tokenize::{Special, Tokenizer, TokenizerError};
-use super::windows::windows;
-use crate::spec::{Config, Encoder, Model};
+use super::windows::{unit_windows, windows};
+use crate::spec::{Config, Encoder, Model, Scratch, Segmentation};
 
-const MAGIC: &[u8; 8] = b"SWEEPTK1";
+/// To be changed with the layout, and with all that makes other tokens, breaks or statistics of the same file: files that
+/// were made before are then made again.
+const MAGIC: &[u8; 8] = b"SWEEPTK2";
+
+/// A break where a paragraph begins.
+const PARAGRAPH: u32 = 1 << 31;
 
 /// A mapped file of tokenised documents.
 #[derive(Debug)]
 pub struct Corpus {
     map: Mmap,
     header: Header,
+    /// Where the parts of the file begin.
     offsets: usize,
+    break_offsets: usize,
+    breaks: usize,
     tokens: usize,
 }
 
-/// All but the tokens.
+/// All but tokens and breaks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Header {
     ids: Vec<String>,
     classes: Vec<String>,
+    /// Tokens of the classes' names.
+    class_tokens: Vec<Vec<u32>>,
     /// Label ids of each document; exactly one each unless `multi_label`.
     labels: Vec<Vec<u32>>,
     multi_label: bool,
     groups: Option<Vec<u32>>,
     special: Special,
     vocabulary: usize,
-    characters: u64,
-    unknown: u64,
+    profile: Profile,
     data_sha256: String,
 }
 
@@ -62,8 +75,8 @@ pub enum CorpusError {
     NoTokens { id: String },
 }
 
-/// Makes the file of a configuration's tokenised documents in `cache`, unless it is there, and says where. Paths of the configuration are relative to
-/// `project`.
+/// Makes the file of a configuration's tokenised documents in `cache`, unless it is there, and says where. Paths of the
+/// configuration are relative to `project`.
 pub fn prepare(project: &Path, cache: &Path, config: &Config) -> Result<PathBuf, CorpusError> {
     let key = key(project, config)?;
     let path = cache.join(format!("{}.tokens", &key[..24]));
@@ -71,25 +84,40 @@ pub fn prepare(project: &Path, cache: &Path, config: &Config) -> Result<PathBuf,
         return Ok(path);
     }
     let documents = load(project, &config.data, &config.text)?;
-    let tokenizer = match &config.model.encoder {
-        Encoder::Scratch(scratch) => Tokenizer::scratch(&documents.texts, scratch)?,
-        Encoder::Folder(folder) => Tokenizer::folder(&project.join(folder))?,
-    };
+    let tokenizer = tokenizer(project, config, &documents.texts)?;
     let tokens = tokenizer.encode(&documents.texts)?;
-    if let Some(index) = tokens.iter().position(Vec::is_empty) {
+    if let Some(index) = tokens.iter().position(|tokens| tokens.ids.is_empty()) {
         return Err(CorpusError::NoTokens { id: documents.ids[index].clone() });
     }
+    let data_sha256 = file_hash(&project.join(&config.data.path))?;
+    let header = Header::new(documents, &tokens, &tokenizer, config, data_sha256)?;
     let written = |source| CorpusError::Write { path: path.clone(), source };
     fs::create_dir_all(cache).map_err(written)?;
     let json = tokenizer.to_json()?;
     write_atomically(&path.with_extension("tokenizer.json"), |file| file.write_all(json.as_bytes()))
         .map_err(written)?;
-    let header = Header::new(documents, &tokens, &tokenizer, file_hash(&project.join(&config.data.path))?);
     write_atomically(&path, |file| write(file, &header, &tokens)).map_err(written)?;
     Ok(path)
 }
 
-/// Everything that the tokens depend on.
+/// The encoder's own tokenizer, or one made from these texts.
+fn tokenizer(project: &Path, config: &Config, texts: &[String]) -> Result<Tokenizer, TokenizerError> {
+    let marked = config.text.paragraph_marker;
+    let mut tokenizer = match &config.model.encoder {
+        Encoder::Scratch(scratch) => {
+            // the marker is an entry too
+            let vocabulary = scratch.vocabulary - usize::from(marked);
+            Tokenizer::scratch(texts, &Scratch { vocabulary, ..scratch.clone() })?
+        }
+        Encoder::Folder(folder) => Tokenizer::folder(&project.join(folder))?,
+    };
+    if marked {
+        tokenizer.mark_paragraphs(matches!(config.model.encoder, Encoder::Scratch(_)))?;
+    }
+    Ok(tokenizer)
+}
+
+/// Everything that tokens, breaks and statistics depend on.
 fn key(project: &Path, config: &Config) -> Result<String, CorpusError> {
     let mut hasher = Sha256::new();
     hasher.update(MAGIC);
@@ -122,42 +150,62 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn write(file: &mut dyn Write, header: &Header, tokens: &[Vec<u32>]) -> io::Result<()> {
+fn write(file: &mut dyn Write, header: &Header, tokens: &[Tokens]) -> io::Result<()> {
     let header = serde_json::to_vec(header)?;
     file.write_all(MAGIC)?;
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(&header)?;
-    let mut offset = 0u64;
-    file.write_all(&offset.to_le_bytes())?;
-    for document in tokens {
-        offset += document.len() as u64;
-        file.write_all(&offset.to_le_bytes())?;
+    write_offsets(file, tokens.iter().map(|document| document.ids.len()))?;
+    write_offsets(file, tokens.iter().map(|document| document.breaks.len()))?;
+    for found in tokens.iter().flat_map(|document| &document.breaks) {
+        let flag = if found.paragraph { PARAGRAPH } else { 0 };
+        file.write_all(&(found.at as u32 | flag).to_le_bytes())?;
     }
-    for token in tokens.iter().flatten() {
+    for token in tokens.iter().flat_map(|document| &document.ids) {
         file.write_all(&token.to_le_bytes())?;
     }
     Ok(())
 }
 
+fn write_offsets(file: &mut dyn Write, lengths: impl Iterator<Item = usize>) -> io::Result<()> {
+    let mut offset = 0u64;
+    file.write_all(&offset.to_le_bytes())?;
+    for length in lengths {
+        offset += length as u64;
+        file.write_all(&offset.to_le_bytes())?;
+    }
+    Ok(())
+}
+
 impl Header {
-    fn new(documents: Documents, tokens: &[Vec<u32>], tokenizer: &Tokenizer, data_sha256: String) -> Self {
-        let unknown = tokens.iter().flatten().filter(|token| **token == tokenizer.special.unknown).count();
+    fn new(
+        documents: Documents,
+        tokens: &[Tokens],
+        tokenizer: &Tokenizer,
+        config: &Config,
+        data_sha256: String,
+    ) -> Result<Self, TokenizerError> {
+        let steps = &config.text.normalize;
+        let names: Vec<String> = documents.classes.iter().map(|name| normalize(name, steps)).collect();
+        let class_tokens = tokenizer.encode(&names)?.into_iter().map(|tokens| tokens.ids).collect();
+        let marker = tokenizer.marker().map(|marker| marker.name.clone());
+        let profile = Profile::new(&documents, tokens, steps, marker);
         let (labels, multi_label) = match documents.labels {
             DocumentLabels::Single(of) => (of.into_iter().map(|label| vec![label]).collect(), false),
             DocumentLabels::Multi(of) => (of, true),
         };
-        Self {
-            characters: documents.texts.iter().map(|text| text.chars().count() as u64).sum(),
+        Ok(Self {
             ids: documents.ids,
             classes: documents.classes,
+            class_tokens,
             labels,
             multi_label,
             groups: documents.groups,
             special: tokenizer.special,
             vocabulary: tokenizer.vocabulary(),
-            unknown: unknown as u64,
+            profile,
             data_sha256,
-        }
+        })
     }
 }
 
@@ -177,11 +225,19 @@ impl Corpus {
         let length = u64_at(&map, 8) as usize;
         let end = length.checked_add(16).filter(|end| *end <= map.len()).ok_or(damaged("its header is cut off"))?;
         let header: Header = serde_json::from_slice(&map[16..end]).map_err(|_| damaged("its header is garbled"))?;
-        let tokens = end + 8 * (header.ids.len() + 1);
-        if tokens > map.len() || map.len() != tokens + 4 * u64_at(&map, tokens - 8) as usize {
+        let table = 8 * (header.ids.len() + 1);
+        let (break_offsets, breaks) = (end + table, end + 2 * table);
+        if breaks > map.len() {
             return Err(damaged("it is cut off"));
         }
-        Ok(Self { map, header, offsets: end, tokens })
+        let bytes = |table_end: usize| u64_at(&map, table_end - 8).checked_mul(4);
+        let length =
+            |from: usize, more: Option<u64>| more.and_then(|more| usize::try_from(more).ok()?.checked_add(from));
+        let tokens = length(breaks, bytes(breaks));
+        let Some(tokens) = tokens.filter(|tokens| length(*tokens, bytes(break_offsets)) == Some(map.len())) else {
+            return Err(damaged("it is cut off"));
+        };
+        Ok(Self { map, header, offsets: end, break_offsets, breaks, tokens })
     }
 
     pub fn documents(&self) -> usize {
@@ -194,6 +250,11 @@ impl Corpus {
 
     pub fn classes(&self) -> &[String] {
         &self.header.classes
+    }
+
+    /// Content tokens of a class's name, normalised and tokenised as the documents are.
+    pub fn class_tokens(&self, class: usize) -> &[u32] {
+        &self.header.class_tokens[class]
     }
 
     pub fn is_multi_label(&self) -> bool {
@@ -224,96 +285,50 @@ impl Corpus {
         &self.header.data_sha256
     }
 
-    pub fn token_count(&self, document: usize) -> usize {
-        let (start, end) = self.range(document);
-        end - start
+    /// What the texts are like.
+    pub fn profile(&self) -> &Profile {
+        &self.header.profile
     }
 
-    /// Content tokens of a document, without special ones.
+    pub fn token_count(&self, document: usize) -> usize {
+        self.range(self.offsets, document).len()
+    }
+
+    /// Content tokens of a document, without special ones but for the paragraph marker.
     pub fn tokens(&self, document: usize) -> Vec<u32> {
-        let (start, end) = self.range(document);
-        let bytes = &self.map[self.tokens + 4 * start..self.tokens + 4 * end];
-        bytes.chunks_exact(4).map(|token| u32::from_le_bytes([token[0], token[1], token[2], token[3]])).collect()
+        self.words(self.tokens, self.range(self.offsets, document)).collect()
+    }
+
+    /// The tokens at which the units of a segmentation begin, but for the first; sliding windows have none.
+    pub fn breaks(&self, document: usize, segmentation: Segmentation) -> Vec<usize> {
+        let wanted = |found: &u32| match segmentation {
+            Segmentation::Window => false,
+            Segmentation::Sentence => true,
+            Segmentation::Paragraph => found & PARAGRAPH != 0,
+        };
+        let breaks = self.words(self.breaks, self.range(self.break_offsets, document));
+        breaks.filter(wanted).map(|found| (found & !PARAGRAPH) as usize).collect()
     }
 
     /// The windows of a document, as ranges of its tokens.
     pub fn windows(&self, document: usize, model: &Model) -> Vec<Range<usize>> {
-        windows(self.token_count(document), model)
-    }
-
-    fn range(&self, document: usize) -> (usize, usize) {
-        let at = |index: usize| u64_at(&self.map, self.offsets + 8 * index) as usize;
-        (at(document), at(document + 1))
-    }
-
-    /// What a model with these windows sees of the documents.
-    pub fn statistics(&self, model: &Model) -> Statistics {
-        let counts: Vec<usize> = (0..self.documents()).map(|document| self.token_count(document)).collect();
-        let total: usize = counts.iter().sum();
-        let mut seen = 0;
-        let mut segments = 0;
-        let mut truncated = 0;
-        for (document, count) in counts.iter().enumerate() {
-            let windows = self.windows(document, model);
-            let mut end = 0;
-            let mut covered = 0;
-            for window in &windows {
-                covered += window.end - window.start.max(end).min(window.end);
-                end = window.end;
-            }
-            seen += covered;
-            segments += windows.len();
-            truncated += usize::from(covered < *count);
-        }
-        let mut sorted = counts;
-        sorted.sort_unstable();
-        let quantile = |q: f64| sorted[((sorted.len() - 1) as f64 * q).round() as usize];
-        let mut per_class = vec![0; self.classes().len()];
-        for label in self.header.labels.iter().flatten() {
-            per_class[*label as usize] += 1;
-        }
-        Statistics {
-            documents: self.documents(),
-            classes: self.classes().iter().cloned().zip(per_class).collect(),
-            multi_label: self.is_multi_label(),
-            groups: self.groups().map(|groups| groups.iter().max().map_or(0, |last| *last as usize + 1)),
-            characters: self.header.characters,
-            tokens: total,
-            vocabulary: self.vocabulary(),
-            tokens_min: quantile(0.0),
-            tokens_median: quantile(0.5),
-            tokens_p90: quantile(0.9),
-            tokens_max: quantile(1.0),
-            segments,
-            truncated_documents: truncated,
-            truncated_share: 1.0 - seen as f64 / total.max(1) as f64,
-            unknown_share: self.header.unknown as f64 / total.max(1) as f64,
+        let tokens = self.token_count(document);
+        match model.segmentation {
+            Segmentation::Window => windows(tokens, model),
+            units => unit_windows(tokens, &self.breaks(document, units), model),
         }
     }
-}
 
-/// What the documents are like; lengths in tokens.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Statistics {
-    pub documents: usize,
-    /// Documents of each class.
-    pub classes: Vec<(String, usize)>,
-    pub multi_label: bool,
-    pub groups: Option<usize>,
-    pub characters: u64,
-    pub tokens: usize,
-    pub vocabulary: usize,
-    pub tokens_min: usize,
-    pub tokens_median: usize,
-    pub tokens_p90: usize,
-    pub tokens_max: usize,
-    /// Windows of all documents.
-    pub segments: usize,
-    pub truncated_documents: usize,
-    /// Share of all tokens that no window holds.
-    pub truncated_share: f64,
-    /// Share of all tokens that are unknown.
-    pub unknown_share: f64,
+    /// The entries of a document, of a table of offsets.
+    fn range(&self, offsets: usize, document: usize) -> Range<usize> {
+        let at = |index: usize| u64_at(&self.map, offsets + 8 * index) as usize;
+        at(document)..at(document + 1)
+    }
+
+    fn words(&self, from: usize, range: Range<usize>) -> impl Iterator<Item = u32> {
+        let bytes = &self.map[from + 4 * range.start..from + 4 * range.end];
+        bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+    }
 }
 
 fn u64_at(bytes: &[u8], offset: usize) -> u64 {
@@ -356,6 +371,56 @@ mod tests {
         // a damaged file is made again
         prepare(project, &cache, &small).expect("prepared");
         assert_eq!(fs::read(&prepared).expect("read"), whole);
+    }
+
+    #[test]
+    fn breaks_marker_and_names_of_classes_come_with_the_tokens() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (project, cache) = (directory.path(), directory.path().join("cache"));
+        let rows =
+            ["{\"text\":\"甲乙。甲乙\\n乙甲！甲\",\"label\":\"乙甲\"}", "{\"text\":\"甲。！\",\"label\":\"Ｚ乙\"}"];
+        fs::write(project.join("a.jsonl"), rows.join("\n")).expect("written");
+        let open = |keys: &str| {
+            let config = config(keys);
+            let path = prepare(project, &cache, &config).expect("prepared");
+            (Corpus::open(&path).expect("a corpus"), config.model, path)
+        };
+        let (corpus, model, path) = open("model.segment_len = 7");
+        assert_eq!(corpus.breaks(0, Segmentation::Sentence), [3, 5, 8]);
+        assert_eq!(corpus.breaks(0, Segmentation::Paragraph), [5]);
+        assert_eq!(
+            (corpus.breaks(0, Segmentation::Window), corpus.breaks(1, Segmentation::Sentence)),
+            (vec![], vec![])
+        );
+        assert_eq!(corpus.windows(0, &model), [0..5, 3..8, 6..9]);
+        // sorted: "Z" occurs in no document
+        assert_eq!(corpus.classes(), ["乙甲", "Ｚ乙"]);
+        let names: Vec<u32> = corpus.tokens(0)[..2].iter().rev().copied().collect();
+        assert_eq!((corpus.class_tokens(0), corpus.class_tokens(1)), (&names[..], &[1, names[0]][..]));
+
+        let (units, model, same) = open("model.segment_len = 7\nmodel.segmentation = \"sentence\"");
+        assert_eq!((units.windows(0, &model), same), (vec![0..5, 3..8, 8..9], path.clone()));
+
+        let (marked, _, other) = open("text.paragraph_marker = true");
+        let marker = marked.vocabulary() as u32 - 1;
+        assert_eq!((marked.tokens(0)[5], marked.token_count(0)), (marker, 10));
+        assert_eq!(marked.breaks(0, Segmentation::Paragraph), [6]);
+        assert_eq!(marked.vocabulary(), corpus.vocabulary() + 1);
+        assert_ne!(path, other);
+        let most = open("text.paragraph_marker = true\nmodel.vocabulary = 10").0.vocabulary();
+        assert!(most <= 10, "{most}");
+    }
+
+    #[test]
+    fn every_key_of_the_text_makes_other_tokens() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let rows = "{\"text\":\"甲\",\"label\":\"a\"}\n{\"text\":\"乙\",\"label\":\"b\"}";
+        fs::write(directory.path().join("a.jsonl"), rows).expect("written");
+        let of = |keys: &str| key(directory.path(), &config(keys)).expect("a key");
+        let keys = ["", "text.normalize = []", "text.normalize = [\"simplified\"]", "text.paragraph_marker = true"];
+        let made: std::collections::BTreeSet<String> = keys.iter().map(|keys| of(keys)).collect();
+        assert_eq!(made.len(), keys.len());
+        assert_eq!(of(""), of("model.segmentation = \"sentence\"\nmodel.segment_len = 9"));
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::normalize::normalize;
+use super::normalize::apply;
 use crate::spec::{Data, Format, LabelColumn, Text};
 
 /// The documents of a sweep, normalised. All lists have one entry a document.
@@ -20,6 +21,8 @@ pub struct Documents {
     pub classes: Vec<String>,
     /// Numbers of the groups, if there is a group column.
     pub groups: Option<Vec<u32>>,
+    /// How many documents each step of the normalisation changed (this list has one entry a step).
+    pub changed: Vec<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,9 +93,11 @@ pub fn load(project: &Path, data: &Data, text: &Text) -> Result<Documents, DataE
         Some(Format::Csv) => delimited(bytes, b',', &mut problems),
         Some(Format::Jsonl) | None => jsonl(bytes, &mut problems),
     };
-    let mut reading = Reading { data, text, problems, ids: BTreeSet::new(), rows: Vec::with_capacity(rows.len()) };
-    for row in rows {
-        reading.row(&row);
+    let changed = vec![0; text.normalize.len()];
+    let mut reading = Reading { data, problems, ids: BTreeSet::new(), rows: Vec::with_capacity(rows.len()), changed };
+    let understood: Vec<_> = rows.par_iter().map(|row| (row.line, understand(data, text, row))).collect();
+    for (line, row) in understood {
+        reading.add(line, row);
     }
     reading.finish(path)
 }
@@ -153,10 +158,10 @@ fn delimited(bytes: &[u8], delimiter: u8, problems: &mut RowProblems) -> Vec<Row
 
 struct Reading<'a> {
     data: &'a Data,
-    text: &'a Text,
     problems: RowProblems,
     ids: BTreeSet<String>,
     rows: Vec<ReadRow>,
+    changed: Vec<usize>,
 }
 
 struct ReadRow {
@@ -164,52 +169,22 @@ struct ReadRow {
     text: String,
     labels: Vec<String>,
     group: Option<String>,
+    /// Which steps of the normalisation changed the text.
+    changed: Vec<bool>,
 }
 
 impl Reading<'_> {
-    fn row(&mut self, row: &Row) {
-        match self.understand(row) {
-            Ok(read) => {
-                if self.ids.insert(read.id.clone()) {
-                    self.rows.push(read);
-                } else {
-                    self.problems.add(row.line, format!("the id {:?} stands there twice", read.id));
+    fn add(&mut self, line: u64, row: Result<ReadRow, String>) {
+        match row {
+            Ok(read) if self.ids.insert(read.id.clone()) => {
+                for (documents, changed) in self.changed.iter_mut().zip(&read.changed) {
+                    *documents += usize::from(*changed);
                 }
+                self.rows.push(read);
             }
-            Err(what) => self.problems.add(row.line, what),
+            Ok(read) => self.problems.add(line, format!("the id {:?} stands there twice", read.id)),
+            Err(what) => self.problems.add(line, what),
         }
-    }
-
-    fn understand(&self, row: &Row) -> Result<ReadRow, String> {
-        let text =
-            word(column(row, &self.data.text)?).ok_or_else(|| format!("{:?} is not a string", self.data.text))?;
-        let text = normalize(&text, &self.text.normalize);
-        if text.trim().is_empty() {
-            return Err(format!("an empty document ({:?} holds no text)", self.data.text));
-        }
-        let labels = match &self.data.labels {
-            LabelColumn::Single { column: name } => {
-                let label = word(column(row, name)?).ok_or_else(|| format!("{name:?} is not one label"))?;
-                if label.trim().is_empty() {
-                    return Err(format!("no label in {name:?}"));
-                }
-                vec![label.trim().to_owned()]
-            }
-            LabelColumn::Multi { column: name, separator } => several(column(row, name)?, separator)
-                .ok_or_else(|| format!("{name:?} is neither a list of labels nor a string"))?,
-        };
-        let group = match &self.data.group {
-            None => None,
-            Some(name) => {
-                let group = word(column(row, name)?).filter(|group| !group.trim().is_empty());
-                Some(group.ok_or_else(|| format!("no group in {name:?}"))?)
-            }
-        };
-        let id = match &self.data.id {
-            None => row.line.to_string(),
-            Some(name) => word(column(row, name)?).ok_or_else(|| format!("{name:?} is not a string"))?,
-        };
-        Ok(ReadRow { id, text, labels, group })
     }
 
     fn finish(self, path: PathBuf) -> Result<Documents, DataError> {
@@ -245,9 +220,46 @@ impl Reading<'_> {
             ids: self.rows.iter().map(|row| row.id.clone()).collect(),
             labels,
             classes,
+            changed: self.changed,
             texts: self.rows.into_iter().map(|row| row.text).collect(),
         })
     }
+}
+
+fn understand(data: &Data, steps: &Text, row: &Row) -> Result<ReadRow, String> {
+    let text = word(column(row, &data.text)?).ok_or_else(|| format!("{:?} is not a string", data.text))?;
+    let mut changed = Vec::with_capacity(steps.normalize.len());
+    let text = steps.normalize.iter().fold(text, |text, step| {
+        let after = apply(*step, &text);
+        changed.push(after != text);
+        after
+    });
+    if text.trim().is_empty() {
+        return Err(format!("an empty document ({:?} holds no text)", data.text));
+    }
+    let labels = match &data.labels {
+        LabelColumn::Single { column: name } => {
+            let label = word(column(row, name)?).ok_or_else(|| format!("{name:?} is not one label"))?;
+            if label.trim().is_empty() {
+                return Err(format!("no label in {name:?}"));
+            }
+            vec![label.trim().to_owned()]
+        }
+        LabelColumn::Multi { column: name, separator } => several(column(row, name)?, separator)
+            .ok_or_else(|| format!("{name:?} is neither a list of labels nor a string"))?,
+    };
+    let group = match &data.group {
+        None => None,
+        Some(name) => {
+            let group = word(column(row, name)?).filter(|group| !group.trim().is_empty());
+            Some(group.ok_or_else(|| format!("no group in {name:?}"))?)
+        }
+    };
+    let id = match &data.id {
+        None => row.line.to_string(),
+        Some(name) => word(column(row, name)?).ok_or_else(|| format!("{name:?} is not a string"))?,
+    };
+    Ok(ReadRow { id, text, labels, group, changed })
 }
 
 fn column<'r>(row: &'r Row, name: &str) -> Result<&'r Value, String> {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ahash::AHashMap;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokenizers::models::wordpiece::WordPiece;
@@ -16,14 +15,17 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
+use super::encode::Marker;
 use super::wordpiece;
 use crate::spec::{Scratch, TokenizerKind};
 
 /// Text to token ids, without special tokens.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    pub(super) inner: tokenizers::Tokenizer,
     pub special: Special,
+    /// What stands between paragraphs; see `mark_paragraphs`.
+    pub(super) marker: Option<Marker>,
 }
 
 /// Ids of the special tokens.
@@ -90,7 +92,7 @@ impl Tokenizer {
         }
     }
 
-    fn new(mut inner: tokenizers::Tokenizer) -> Result<Self, TokenizerError> {
+    pub(super) fn new(mut inner: tokenizers::Tokenizer) -> Result<Self, TokenizerError> {
         // windows cut and pad, not the tokenizer
         inner.with_truncation(None).map_err(failed)?.with_padding(None);
         let id = |role, names: [&str; 2]| {
@@ -103,25 +105,12 @@ impl Tokenizer {
             pad: id("padding", [PAD, "<pad>"])?,
             unknown: id("unknown", [UNKNOWN, "<unk>"])?,
         };
-        Ok(Self { inner, special })
+        Ok(Self { inner, special, marker: None })
     }
 
     /// Entries of the vocabulary, special tokens included.
     pub fn vocabulary(&self) -> usize {
         self.inner.get_vocab_size(true)
-    }
-
-    /// Content tokens of each text.
-    pub fn encode(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, TokenizerError> {
-        texts
-            .par_iter()
-            .enumerate()
-            .map(|(document, text)| {
-                let encoding = self.inner.encode_fast(text.as_str(), false);
-                let encoding = encoding.map_err(|error| TokenizerError::Encode { document, why: error.to_string() })?;
-                Ok(encoding.get_ids().to_vec())
-            })
-            .collect()
     }
 
     /// As the `tokenizer.json` of Hugging Face.
@@ -191,7 +180,7 @@ mod tests {
     }
 
     fn tokens(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
-        let ids = tokenizer.encode(&[text.to_owned()]).expect("encoded").remove(0);
+        let ids = tokenizer.encode(&[text.to_owned()]).expect("encoded").remove(0).ids;
         ids.iter().map(|id| tokenizer.inner.id_to_token(*id).expect("a known id")).collect()
     }
 
