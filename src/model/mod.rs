@@ -9,13 +9,14 @@ mod labels;
 mod layers;
 mod params;
 mod pretrained;
+mod weights;
 
 pub use batch::{Batch, Document};
 pub use bert::Sizes;
 pub use classifier::Classifier;
 pub use kernels::{AdamStep, Moments, Pass, Sequences, adamw, log_softmax, squared_norm};
 pub use params::{Param, Params};
-pub use pretrained::{PretrainedError, read_sizes, read_weights};
+pub use pretrained::{Description, PretrainedError, describe, read_sizes, read_weights};
 
 #[cfg(test)]
 mod tests;

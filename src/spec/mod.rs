@@ -5,11 +5,14 @@ mod document;
 mod folds;
 mod keys;
 mod model;
+mod pretrained;
 mod problem;
 mod reader;
 mod resources;
 mod search;
 mod train;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +23,7 @@ pub use model::{
     Activation, Aggregator, AggregatorKind, DocumentPooling, Encoder, Keep, LabelAttention, Model, NormPlace, Scratch,
     SegmentPooling, SegmentPositions, TokenizerKind,
 };
+pub use pretrained::Pretrained;
 pub use problem::{Problem, Problems};
 pub use resources::{Devices, Resources};
 pub use search::{Direction, Sampler, Search};
@@ -105,6 +109,18 @@ impl Spec {
     /// The configuration at a point of the space.
     pub fn config_at(&self, point: &Point) -> Result<Config, Problems> {
         Self::config_of(&self.document, point)
+    }
+
+    /// Every pretrained encoder that a point of the space can ask for.
+    pub fn encoders(&self) -> BTreeSet<Pretrained> {
+        let written = match &self.config.model.encoder {
+            Encoder::Pretrained(name) => Some(name.clone()),
+            Encoder::Scratch(_) => None,
+        };
+        let varied = self.search.space.parameters().iter().filter(|parameter| parameter.name == "model.encoder");
+        let values = varied.flat_map(|parameter| parameter.domain.representatives());
+        let names = values.filter_map(|value| Encoder::named(value.as_str()?));
+        written.into_iter().chain(names).collect()
     }
 
     fn config_of(document: &Document, point: &Point) -> Result<Config, Problems> {

@@ -37,8 +37,8 @@ pub struct Special {
 
 #[derive(Debug, Error)]
 pub enum TokenizerError {
-    #[error("{}: neither tokenizer.json nor vocab.txt in it", folder.display())]
-    Missing { folder: PathBuf },
+    #[error("{}: neither tokenizer.json nor vocab.txt in it{}", folder.display(), how_to_convert(*other))]
+    Missing { folder: PathBuf, other: Option<&'static str> },
     #[error("cannot read the tokenizer {}: {why}", path.display())]
     Read { path: PathBuf, why: String },
     #[error("the tokenizer has no {role} token (looked for {looked_for})")]
@@ -49,6 +49,14 @@ pub enum TokenizerError {
     Train(String),
 }
 
+fn how_to_convert(other: Option<&str>) -> String {
+    let Some(other) = other else { return String::new() };
+    format!(
+        ", only {other}, which cannot be read here; in Python, \
+         AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) writes a tokenizer.json"
+    )
+}
+
 const PAD: &str = "[PAD]";
 const UNKNOWN: &str = "[UNK]";
 const CLS: &str = "[CLS]";
@@ -57,29 +65,44 @@ const MASK: &str = "[MASK]";
 const SPECIAL: [&str; 5] = [PAD, UNKNOWN, CLS, SEP, MASK];
 
 impl Tokenizer {
-    /// The tokenizer of a folder in the Hugging Face layout.
+    /// The tokenizer of a folder in the Hugging Face layout: of `tokenizer.json`, else of BERT's `vocab.txt`.
     pub fn folder(folder: &Path) -> Result<Self, TokenizerError> {
+        let settings = FolderSettings::read(folder);
         let json = folder.join("tokenizer.json");
         if json.exists() {
             let read = tokenizers::Tokenizer::from_file(&json);
-            return Self::new(read.map_err(|error| TokenizerError::Read { path: json, why: error.to_string() })?);
+            let inner = read.map_err(|error| TokenizerError::Read { path: json, why: error.to_string() })?;
+            return Self::new(inner, &settings);
         }
         let vocabulary = folder.join("vocab.txt");
         if !vocabulary.exists() {
-            return Err(TokenizerError::Missing { folder: folder.to_owned() });
+            let other = OTHER_FILES.into_iter().find(|name| folder.join(name).exists());
+            return Err(TokenizerError::Missing { folder: folder.to_owned(), other });
         }
         let read = |why: String| TokenizerError::Read { path: vocabulary.clone(), why };
         let text = std::fs::read_to_string(&vocabulary).map_err(|error| read(error.to_string()))?;
         let words: AHashMap<String, u32> = text.lines().map(str::to_owned).zip(0..).collect();
+        // what is no entry of the vocabulary would become one, without an embedding
+        let special: Vec<AddedToken> = SPECIAL
+            .iter()
+            .filter(|name| words.contains_key(**name))
+            .map(|name| AddedToken::from(*name, true))
+            .collect();
         let model = WordPiece::builder()
             .vocab(words)
             .unk_token(UNKNOWN.to_owned())
             .build()
             .map_err(|error| read(error.to_string()))?;
         let mut inner = tokenizers::Tokenizer::new(model);
-        let normalizer = BertNormalizer::new(true, true, None, lowercase(folder));
+        let normalizer = BertNormalizer::new(
+            true,
+            settings.flag("tokenize_chinese_chars").unwrap_or(true),
+            settings.flag("strip_accents"),
+            settings.flag("do_lower_case").unwrap_or(true),
+        );
         inner.with_normalizer(Some(normalizer)).map_err(failed)?.with_pre_tokenizer(Some(BertPreTokenizer));
-        Self::new(inner)
+        inner.add_special_tokens(special).map_err(failed)?;
+        Self::new(inner, &settings)
     }
 
     /// A vocabulary made from these texts (labels are not seen), most frequent entries first.
@@ -90,25 +113,27 @@ impl Tokenizer {
         }
     }
 
-    fn new(mut inner: tokenizers::Tokenizer) -> Result<Self, TokenizerError> {
+    fn new(mut inner: tokenizers::Tokenizer, settings: &FolderSettings) -> Result<Self, TokenizerError> {
         // windows cut and pad, not the tokenizer
         inner.with_truncation(None).map_err(failed)?.with_padding(None);
-        let id = |role, names: [&str; 2]| {
+        let id = |key: &str, role, usual: [&str; 2]| {
+            let own = settings.token(key);
+            let names: Vec<&str> = own.as_deref().into_iter().chain(usual).collect();
             let looked_for = || TokenizerError::NoSpecial { role, looked_for: names.join(", ") };
-            names.into_iter().find_map(|name| inner.token_to_id(name)).ok_or_else(looked_for)
+            names.iter().find_map(|name| inner.token_to_id(name)).ok_or_else(looked_for)
         };
         let special = Special {
-            cls: id("start", [CLS, "<s>"])?,
-            sep: id("end", [SEP, "</s>"])?,
-            pad: id("padding", [PAD, "<pad>"])?,
-            unknown: id("unknown", [UNKNOWN, "<unk>"])?,
+            cls: id("cls_token", "start", [CLS, "<s>"])?,
+            sep: id("sep_token", "end", [SEP, "</s>"])?,
+            pad: id("pad_token", "padding", [PAD, "<pad>"])?,
+            unknown: id("unk_token", "unknown", [UNKNOWN, "<unk>"])?,
         };
         Ok(Self { inner, special })
     }
 
-    /// Entries of the vocabulary, special tokens included.
+    /// Rows that an embedding of the vocabulary needs: ids may have gaps.
     pub fn vocabulary(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.inner.get_vocab(true).into_values().max().map_or(0, |last| last as usize + 1)
     }
 
     /// Content tokens of each text.
@@ -130,11 +155,30 @@ impl Tokenizer {
     }
 }
 
-/// `do_lower_case` of the folder's `tokenizer_config.json`; true where it says nothing, as in Hugging Face.
-fn lowercase(folder: &Path) -> bool {
-    let config = std::fs::read_to_string(folder.join("tokenizer_config.json")).unwrap_or_default();
-    let config: serde_json::Value = serde_json::from_str(&config).unwrap_or_default();
-    config["do_lower_case"].as_bool().unwrap_or(true)
+/// Files of tokenizers that only Python reads.
+const OTHER_FILES: [&str; 4] = ["sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "vocab.json"];
+
+/// `tokenizer_config.json` and `special_tokens_map.json` of a folder, as far as they are there.
+#[derive(Default)]
+struct FolderSettings([serde_json::Value; 2]);
+
+impl FolderSettings {
+    fn read(folder: &Path) -> Self {
+        Self(["tokenizer_config.json", "special_tokens_map.json"].map(|name| {
+            let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+            serde_json::from_str(&text).unwrap_or_default()
+        }))
+    }
+
+    fn flag(&self, key: &str) -> Option<bool> {
+        self.0.iter().find_map(|file| file[key].as_bool())
+    }
+
+    /// The name of a special token: plain, or with how it is matched.
+    fn token(&self, key: &str) -> Option<String> {
+        let name = |file: &serde_json::Value| file[key].as_str().or(file[key]["content"].as_str()).map(str::to_owned);
+        self.0.iter().find_map(name)
+    }
 }
 
 fn characters(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError> {
@@ -152,7 +196,7 @@ fn characters(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError
         PreTokenizerWrapper::WhitespaceSplit(WhitespaceSplit),
         PreTokenizerWrapper::Split(single.map_err(failed)?),
     ])));
-    Tokenizer::new(inner)
+    Tokenizer::new(inner, &FolderSettings::default())
 }
 
 fn pieces(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError> {
@@ -160,7 +204,7 @@ fn pieces(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError> {
     let learned = wordpiece::learn(texts, &normalizer, &BertPreTokenizer, most.saturating_sub(SPECIAL.len()));
     let mut inner = word_piece(learned.map_err(failed)?.into_iter())?;
     inner.with_normalizer(Some(normalizer)).map_err(failed)?.with_pre_tokenizer(Some(BertPreTokenizer));
-    Tokenizer::new(inner)
+    Tokenizer::new(inner, &FolderSettings::default())
 }
 
 /// A WordPiece tokenizer of the special tokens and these pieces.

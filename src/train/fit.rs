@@ -111,11 +111,8 @@ impl<'a> Material<'a> {
                 };
                 (sizes, HashMap::new())
             }
-            Encoder::Folder(folder) => {
-                let sizes = read_sizes(Path::new(folder))?;
-                let weights = read_weights(Path::new(folder), &sizes)?;
-                (sizes, weights)
-            }
+            // the coordinator has found it: the name is a directory of this machine
+            Encoder::Pretrained(at) => (read_sizes(Path::new(&at.name))?, read_weights(Path::new(&at.name))?),
         };
         let train = &job.config.train;
         let classes = corpus.classes().len();
