@@ -34,7 +34,7 @@ pub enum EncoderError {
     #[error("no directory {}, and no name that a hub could have", .0.display())]
     NoDirectory(PathBuf),
     #[error("no directory {}, and {source}", looked_for.display())]
-    Hub { looked_for: PathBuf, source: HubError },
+    Hub { looked_for: PathBuf, source: Box<HubError> },
     #[error(transparent)]
     Pretrained(#[from] PretrainedError),
     #[error(transparent)]
@@ -81,7 +81,7 @@ impl Encoders {
             if !errors.is_empty() {
                 break;
             }
-            match candidate.place(project, &name, hub, watch) {
+            match candidate.place(hub, watch) {
                 Ok(encoder) => drop(placed.insert(name, encoder)),
                 Err(error) => errors.push((name, error)),
             }
@@ -99,12 +99,12 @@ impl Encoders {
     }
 
     /// An encoder of the sweep.
-    pub fn of(&self, name: &Pretrained) -> &PlacedEncoder {
+    pub(super) fn of(&self, name: &Pretrained) -> &PlacedEncoder {
         self.0.get(name).expect("the encoders of all points were placed before the first one is asked for")
     }
 
     /// The configuration with the directory of its encoder in place of its name: a run touches no network.
-    pub fn located(&self, config: &Config) -> Config {
+    pub(super) fn located(&self, config: &Config) -> Config {
         let mut config = config.clone();
         if let Encoder::Pretrained(name) = &mut config.model.encoder {
             let folder = self.of(name).folder.to_string_lossy().into_owned();
@@ -117,7 +117,7 @@ impl Encoders {
 /// An encoder that is of a kind that can be used; its weights may still be missing.
 enum Candidate {
     Folder(PathBuf),
-    Hub(Found),
+    Hub { looked_for: PathBuf, found: Found },
 }
 
 /// Looks at the disk first. A name that meant a model of the hub before still does.
@@ -137,24 +137,21 @@ fn find(
         return Err(EncoderError::NoDirectory(looked_for));
     }
     let wanted = Wanted { id: &name.name, revision: name.revision.as_deref(), commit: commit.map(String::as_str) };
-    let found = hub.find(wanted, watch).map_err(|source| EncoderError::Hub { looked_for, source })?;
+    let found = hub.find(wanted, watch).map_err(hub_error(looked_for.clone()))?;
     read_sizes(&found.folder)?;
-    Ok(Candidate::Hub(found))
+    Ok(Candidate::Hub { looked_for, found })
+}
+
+fn hub_error(looked_for: PathBuf) -> impl FnOnce(HubError) -> EncoderError {
+    |source| EncoderError::Hub { looked_for, source: Box::new(source) }
 }
 
 impl Candidate {
-    fn place(
-        self,
-        project: &Path,
-        name: &Pretrained,
-        hub: &Hub,
-        watch: Watch<'_>,
-    ) -> Result<PlacedEncoder, EncoderError> {
+    fn place(self, hub: &Hub, watch: Watch<'_>) -> Result<PlacedEncoder, EncoderError> {
         let (folder, commit) = match self {
             Self::Folder(folder) => (folder, None),
-            Self::Hub(found) => {
-                let looked_for = || project.join(name.to_string());
-                hub.complete(&found, watch).map_err(|source| EncoderError::Hub { looked_for: looked_for(), source })?;
+            Self::Hub { looked_for, found } => {
+                hub.complete(&found, watch).map_err(hub_error(looked_for))?;
                 (found.folder, Some(found.commit))
             }
         };

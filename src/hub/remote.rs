@@ -30,7 +30,7 @@ const HUB: &str = "https://huggingface.co";
 
 /// A mirror far away takes its time; one that is silent for longer is gone.
 const CONNECT: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Renamed models redirect.
 const REDIRECTS: usize = 5;

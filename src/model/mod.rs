@@ -19,4 +19,6 @@ pub use params::{Param, Params};
 pub use pretrained::{Description, PretrainedError, describe, read_sizes, read_weights};
 
 #[cfg(test)]
+mod pretrained_tests;
+#[cfg(test)]
 mod tests;

@@ -42,7 +42,7 @@ pub struct Description {
 struct Config {
     architecture: String,
     sizes: Sizes,
-    /// Rows of the table of positions that are never looked up: RoBERTa counts positions from behind its padding id
+    /// Rows of the table of positions that are never looked up: `RoBERTa` counts positions from behind its padding id
     /// (Liu 2019), so what is left of 514 is 512. They are not loaded, and positions count from 0 as in BERT.
     unused_positions: usize,
 }
@@ -57,7 +57,7 @@ impl Config {
         let path = folder.join("config.json");
         let read = |why: String| PretrainedError::Read { path: path.clone(), why };
         let text = fs::read_to_string(&path).map_err(|error| read(error.to_string()))?;
-        let mut config: Value = serde_json::from_str(&text).map_err(|error| read(error.to_string()))?;
+        let config: Value = serde_json::from_str(&text).map_err(|error| read(error.to_string()))?;
         let architecture = config["model_type"].as_str().unwrap_or("(none)").to_owned();
         let counts_from_padding = match architecture.as_str() {
             "bert" => false,
@@ -74,16 +74,24 @@ impl Config {
                 return Err(PretrainedError::Option { key, found: "true".to_owned(), wanted: "false", path });
             }
         }
-        for (key, default) in [("type_vocab_size", Value::from(2)), ("layer_norm_eps", Value::from(1e-12))] {
-            if config[key].is_null() {
-                config[key] = default;
-            }
-        }
-        let padding = config["pad_token_id"].as_u64().unwrap_or(1);
-        let mut sizes: Sizes = serde_json::from_value(config).map_err(|error| read(error.to_string()))?;
-        let unused_positions = if counts_from_padding { padding as usize + 1 } else { 0 };
-        sizes.max_position_embeddings = sizes.max_position_embeddings.saturating_sub(unused_positions);
-        let (hidden, heads) = (sizes.hidden_size, sizes.num_attention_heads);
+        let number = |key: &str, default: Option<u64>| {
+            let number = config[key].as_u64().or(default.filter(|_| config[key].is_null()));
+            number
+                .map(|number| number as usize)
+                .ok_or_else(|| read(format!("{key} is {}, expected a number", config[key])))
+        };
+        let unused_positions = if counts_from_padding { number("pad_token_id", Some(1))? + 1 } else { 0 };
+        let (hidden, heads) = (number("hidden_size", None)?, number("num_attention_heads", None)?);
+        let sizes = Sizes {
+            vocab_size: number("vocab_size", None)?,
+            hidden_size: hidden,
+            num_hidden_layers: number("num_hidden_layers", None)?,
+            num_attention_heads: heads,
+            intermediate_size: number("intermediate_size", None)?,
+            max_position_embeddings: number("max_position_embeddings", None)?.saturating_sub(unused_positions),
+            type_vocab_size: number("type_vocab_size", Some(2))?,
+            layer_norm_eps: config["layer_norm_eps"].as_f64().unwrap_or(1e-12),
+        };
         let counts = [
             ("vocab_size", sizes.vocab_size),
             ("hidden_size", hidden),
@@ -93,7 +101,7 @@ impl Config {
             ("type_vocab_size", sizes.type_vocab_size),
         ];
         if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return Err(read(format!("{name} leaves none")));
+            return Err(read(format!("{name} is {}, which is too small", config[name])));
         }
         if !hidden.is_multiple_of(heads) {
             return Err(read(format!("num_attention_heads ({heads}) must divide hidden_size ({hidden})")));
@@ -162,7 +170,7 @@ impl Checkpoint {
         for (name, shape) in expected(&config.sizes) {
             match stored.get(&name) {
                 Some(stored) => {
-                    weights.push(Weight { name: format!("bert.{name}"), stored: (*stored).to_owned(), shape })
+                    weights.push(Weight { name: format!("bert.{name}"), stored: (*stored).to_owned(), shape });
                 }
                 None => missing.push(format!("{prefix}{name}")),
             }

@@ -269,4 +269,52 @@ mod tests {
         std::fs::write(folder.path().join("tokenizer.json"), "{").expect("written");
         assert!(Tokenizer::folder(folder.path()).is_err());
     }
+
+    fn fixture(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/encoders").join(name)
+    }
+
+    #[test]
+    fn special_tokens_go_by_their_own_names() {
+        let roberta = Tokenizer::folder(&fixture("xlm-roberta")).expect("a tokenizer");
+        assert_eq!(roberta.special, Special { pad: 1, unknown: 3, cls: 0, sep: 2 });
+        assert_eq!(roberta.vocabulary(), 21);
+        assert_eq!(tokens(&roberta, "红水 龙"), ["▁", "红", "水", "▁", "<unk>"]);
+        let bert = Tokenizer::folder(&fixture("bert")).expect("a tokenizer");
+        assert_eq!((bert.special.cls, bert.vocabulary()), (2, 20));
+
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        write("vocab.txt", "<blank>\n[UNK]\n<begin>\n<end>\n低\nLow\n");
+        let error = Tokenizer::folder(folder.path()).expect_err("no start").to_string();
+        assert_eq!(error, "the tokenizer has no start token (looked for [CLS], <s>)");
+        write(
+            "tokenizer_config.json",
+            r#"{"do_lower_case":false,"cls_token":"<begin>","sep_token":{"content":"<end>"}}"#,
+        );
+        write("special_tokens_map.json", r#"{"pad_token":"<blank>","unk_token":"[UNK]"}"#);
+        let own = Tokenizer::folder(folder.path()).expect("a tokenizer");
+        assert_eq!(own.special, Special { pad: 0, unknown: 1, cls: 2, sep: 3 });
+        assert_eq!(tokens(&own, "Low low低"), ["Low", "[UNK]", "低"]);
+    }
+
+    #[test]
+    fn ids_may_have_gaps() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let json = std::fs::read_to_string(fixture("xlm-roberta").join("tokenizer.json")).expect("read");
+        let mut json: serde_json::Value = serde_json::from_str(&json).expect("json");
+        let mut token = json["added_tokens"][4].clone();
+        (token["id"], token["content"]) = (21.into(), "<extra>".into());
+        json["added_tokens"].as_array_mut().expect("tokens").push(token);
+        std::fs::write(folder.path().join("tokenizer.json"), json.to_string()).expect("written");
+        assert_eq!(Tokenizer::folder(folder.path()).expect("a tokenizer").vocabulary(), 22);
+    }
+
+    #[test]
+    fn what_only_python_reads_is_refused_with_a_way_out() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(folder.path().join("sentencepiece.bpe.model"), b"x").expect("written");
+        let error = Tokenizer::folder(folder.path()).expect_err("not readable").to_string();
+        assert!(error.contains("only sentencepiece.bpe.model") && error.contains("writes a tokenizer.json"), "{error}");
+    }
 }
