@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::download::place_encoders;
 use super::print::outln;
 use super::{Format, SpecArgs, cache_of, render};
-use crate::driver::{Commits, Machine, Materials, Slots};
+use crate::driver::{Machine, Materials, Slots};
 use crate::failure::{Code, Failure};
 use crate::search;
 use crate::settings::Settings;
@@ -29,7 +29,7 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     let trials = search::planned_trials(&spec.search);
     let runs = trials as usize * spec.folds.runs() as usize;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs)?;
-    let encoders = place_encoders(spec, &loaded.project, &Commits::new())?;
+    let encoders = place_encoders(spec, &loaded.project, None)?;
     let mut materials = Materials::new(loaded.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
     materials.prepare(spec).await?;
     let material = materials.of(&spec.config).await?;

@@ -10,8 +10,12 @@ use crate::driver::{Commits, EncoderErrors, Encoders};
 use crate::hub::{Hub, Notice};
 use crate::spec::Spec;
 
-/// Places the encoders of a sweep, and shows what that takes on stderr.
-pub(super) fn place_encoders(spec: &Spec, project: &Path, commits: &Commits) -> Result<Encoders, EncoderErrors> {
+/// Places the encoders of a sweep, and shows what that takes on stderr. `commits` are those of a sweep that has begun.
+pub(super) fn place_encoders(
+    spec: &Spec,
+    project: &Path,
+    commits: Option<&Commits>,
+) -> Result<Encoders, EncoderErrors> {
     let mut shown = Shown { bar: None };
     // the threads of the runtime have nothing else to do before a sweep starts
     let placed = tokio::task::block_in_place(|| {

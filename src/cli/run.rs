@@ -9,7 +9,7 @@ use super::download::place_encoders;
 use super::print::{errln, outln};
 use super::progress::Screen;
 use super::{Format, Loaded, SpecArgs, cache_of, parse, preflight, render};
-use crate::driver::{Campaign, Commits, Machine, Materials, Slots, conduct, now};
+use crate::driver::{Campaign, Machine, Materials, Slots, conduct, now};
 use crate::failure::{Code, Failure};
 use crate::search;
 use crate::settings::Settings;
@@ -37,7 +37,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
     let Loaded { spec, text, project } = args.spec.load()?;
     preflight(&settings.db).await?;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
-    let encoders = place_encoders(&spec, &project, &Commits::new())?;
+    let encoders = place_encoders(&spec, &project, None)?;
     let commits = encoders.commits();
     let mut materials = Materials::new(project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
     errln!("reading {}", spec.config.data.path);
@@ -91,7 +91,7 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     let rows = reader.runs(&record.name).await?;
     let finished = rows.iter().filter(|run| run.state == RunState::Finished).count();
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec).saturating_sub(finished))?;
-    let encoders = place_encoders(&spec, &record.project, &record.encoders)?;
+    let encoders = place_encoders(&spec, &record.project, Some(&record.encoders))?;
     let mut materials = Materials::new(record.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
     let material = materials.of(&spec.config).await?;
     if record.data_sha256.as_deref().is_some_and(|hash| hash != material.corpus.data_sha256()) {

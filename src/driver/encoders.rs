@@ -33,6 +33,8 @@ pub type Commits = BTreeMap<String, String>;
 pub enum EncoderError {
     #[error("no directory {}, and no name that a hub could have", .0.display())]
     NoDirectory(PathBuf),
+    #[error("no directory {}, in which it was when the sweep began", .0.display())]
+    Gone(PathBuf),
     #[error("no directory {}, and {source}", looked_for.display())]
     Hub { looked_for: PathBuf, source: Box<HubError> },
     #[error(transparent)]
@@ -60,18 +62,24 @@ impl std::error::Error for EncoderErrors {}
 
 impl Encoders {
     /// Finds the encoders of a sweep, in directories relative to `project` or else at the hub, and downloads what is
-    /// missing of them once all of them have proved to be of a kind that can be used.
+    /// missing of them once all of them have proved to be of a kind that can be used. `commits` are those of a sweep that
+    /// has begun: its names mean what they meant, and one without a commit is a directory's.
     pub fn place(
         spec: &Spec,
         project: &Path,
         hub: &Hub,
-        commits: &Commits,
+        commits: Option<&Commits>,
         watch: Watch<'_>,
     ) -> Result<Self, EncoderErrors> {
         let mut errors = Vec::new();
         let mut candidates = Vec::new();
         for name in spec.encoders() {
-            match find(&name, project, hub, commits.get(&name.to_string()), watch) {
+            let meaning = match commits.map(|commits| commits.get(&name.to_string())) {
+                None => Meaning::Open,
+                Some(None) => Meaning::Directory,
+                Some(Some(commit)) => Meaning::Commit(commit),
+            };
+            match find(&name, project, hub, meaning, watch) {
                 Ok(candidate) => candidates.push((name, candidate)),
                 Err(error) => errors.push((name, error)),
             }
@@ -114,31 +122,43 @@ impl Encoders {
     }
 }
 
+/// What the name of an encoder stands for.
+#[derive(Clone, Copy)]
+enum Meaning<'c> {
+    /// A directory if there is one, else a model of the hub.
+    Open,
+    Directory,
+    Commit(&'c str),
+}
+
 /// An encoder that is of a kind that can be used; its weights may still be missing.
 enum Candidate {
     Folder(PathBuf),
     Hub { looked_for: PathBuf, found: Found },
 }
 
-/// Looks at the disk first. A name that meant a model of the hub before still does.
 fn find(
     name: &Pretrained,
     project: &Path,
     hub: &Hub,
-    commit: Option<&String>,
+    meaning: Meaning<'_>,
     watch: Watch<'_>,
 ) -> Result<Candidate, EncoderError> {
     let looked_for = project.join(expand_home(&name.to_string()));
-    if commit.is_none() && looked_for.is_dir() {
-        read_sizes(&looked_for)?;
-        return Ok(Candidate::Folder(looked_for));
-    }
-    if !name.is_hub_id() {
-        return Err(EncoderError::NoDirectory(looked_for));
-    }
-    let wanted = Wanted { id: &name.name, revision: name.revision.as_deref(), commit: commit.map(String::as_str) };
+    let commit = match meaning {
+        Meaning::Commit(commit) => Some(commit),
+        Meaning::Open | Meaning::Directory if looked_for.is_dir() => {
+            read_sizes(&looked_for)?;
+            return Ok(Candidate::Folder(looked_for));
+        }
+        Meaning::Directory => return Err(EncoderError::Gone(looked_for)),
+        Meaning::Open if !name.is_hub_id() => return Err(EncoderError::NoDirectory(looked_for)),
+        Meaning::Open => None,
+    };
+    let wanted = Wanted { id: &name.name, revision: name.revision.as_deref(), commit };
     let found = hub.find(wanted, watch).map_err(hub_error(looked_for.clone()))?;
     read_sizes(&found.folder)?;
+    found.check().map_err(hub_error(looked_for.clone()))?;
     Ok(Candidate::Hub { looked_for, found })
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Files {
     others: Vec<Listed>,
 }
 
-pub(super) const CONFIG: &str = "config.json";
+const CONFIG: &str = "config.json";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 /// In the order in which they are looked for.
 const WEIGHTS: [&str; 3] = ["model.safetensors", INDEX, "pytorch_model.bin"];
@@ -41,7 +41,7 @@ const VOCABULARIES: [&str; 2] = ["tokenizer.json", "vocab.txt"];
 const SETTINGS: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
 
 impl Files {
-    /// What is needed of what the hub lists; it must have the rest of what is needed too.
+    /// What is needed of what the hub lists, which must have all of it.
     pub(super) fn choose(id: &str, listing: &Listing) -> Result<Self, HubError> {
         let has = |name: &str| listing.files.iter().any(|file| file.name == name);
         let first = |names: &[&'static str], what: &str| {
@@ -50,13 +50,24 @@ impl Files {
                 why: format!("{what} ({} is looked for; it has {})", names.join(" or "), listing.names()),
             })
         };
-        let mut names = vec![first(&[CONFIG], "it says nothing of its sizes")?];
-        names.push(first(&WEIGHTS, "it has no weights that can be read")?);
-        names.push(first(&VOCABULARIES, "it has no tokenizer that can be read")?);
+        let mut names = vec![
+            CONFIG,
+            first(&WEIGHTS, "it has no weights that can be read")?,
+            first(&VOCABULARIES, "it has no tokenizer that can be read")?,
+        ];
         names.extend(SETTINGS.into_iter().filter(|name| has(name)));
         let is_wanted = |file: &Listed| names.contains(&file.name.as_str());
         let (wanted, others) = listing.files.iter().cloned().partition(is_wanted);
         Ok(Self { wanted, others })
+    }
+
+    /// What says whether the rest is wanted at all.
+    pub(super) fn config<'l>(id: &str, listing: &'l Listing) -> Result<&'l Listed, HubError> {
+        let found = listing.files.iter().find(|file| file.name == CONFIG);
+        found.ok_or_else(|| HubError::Unusable {
+            id: id.to_owned(),
+            why: format!("it has no {CONFIG}, it has {}", listing.names()),
+        })
     }
 
     pub(super) fn wanted(&self) -> &[Listed] {

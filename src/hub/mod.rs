@@ -18,8 +18,8 @@ pub use error::HubError;
 
 use cache::is_commit;
 use download::Download;
-use files::{CONFIG, File, Files, INDEX, Listed};
-use remote::Remote;
+use files::{File, Files, INDEX, Listed};
+use remote::{Listing, Remote};
 
 /// A hub, as the surroundings set it up (`HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE` and their kin).
 #[derive(Debug)]
@@ -48,7 +48,14 @@ pub struct Found {
     /// Holds the files, in the Hugging Face layout.
     pub folder: PathBuf,
     /// What the hub has of it; none: all that is needed is in the cache.
-    files: Option<Files>,
+    listing: Option<Listing>,
+}
+
+impl Found {
+    /// Whether the hub has all the files that are needed, of kinds that can be read.
+    pub fn check(&self) -> Result<(), HubError> {
+        self.listing.as_ref().map_or(Ok(()), |listing| Files::choose(&self.id, listing).map(drop))
+    }
 }
 
 /// What those who wait are told.
@@ -145,20 +152,18 @@ impl Hub {
             Err(error) => return Err(error),
         };
         let folder = self.cache.snapshot(id, &listing.commit);
-        let files = Files::choose(id, &listing)?;
         if known.is_none() {
             self.cache.set_reference(id, revision, &listing.commit)?;
         }
-        let found = Found { id: id.to_owned(), commit: listing.commit, folder, files: None };
-        if let Some(config) = files.wanted().iter().find(|file| file.name == CONFIG) {
-            self.download(&found, config)?;
-        }
-        Ok(Found { files: Some(files), ..found })
+        let found = Found { id: id.to_owned(), commit: listing.commit.clone(), folder, listing: None };
+        self.download(&found, Files::config(id, &listing)?)?;
+        Ok(Found { listing: Some(listing), ..found })
     }
 
     /// Downloads what is missing of a model.
     pub fn complete(&self, found: &Found, watch: Watch<'_>) -> Result<(), HubError> {
-        let Some(files) = &found.files else { return Ok(()) };
+        let Some(listing) = &found.listing else { return Ok(()) };
+        let files = Files::choose(&found.id, listing)?;
         for name in files.absent() {
             self.cache.set_absent(&found.id, &found.commit, name)?;
         }
@@ -196,7 +201,7 @@ impl Hub {
             id: id.to_owned(),
             commit: commit.to_owned(),
             folder,
-            files: None,
+            listing: None,
         })
     }
 

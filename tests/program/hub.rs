@@ -152,15 +152,16 @@ fn a_broken_download_goes_on_where_it_broke() {
 fn wrong_bytes_are_refused_and_not_left_behind() {
     let hub = hub();
     let machine = Machine::new(&hub);
-    hub.spoil(WEIGHTS);
-    let said = machine.refused(wanted(ID));
-    assert!(said.contains("is not what the hub says it is: SHA-256 "), "{said}");
-    hub.heal();
+    let there = || (names(machine.model().join("snapshots").join(OLD)), names(machine.model().join("blobs")).len());
     hub.spoil("vocab.txt");
     let said = machine.refused(wanted(ID));
     assert!(said.contains("is not what the hub says it is: git's SHA-1 "), "{said}");
-    assert_eq!(names(machine.model().join("snapshots").join(OLD)), ["config.json", "tokenizer_config.json"]);
-    assert_eq!(names(machine.model().join("blobs")).len(), 2);
+    assert_eq!(there(), (["config.json", "tokenizer_config.json"].map(str::to_owned).into(), 2));
+    hub.heal();
+    hub.spoil(WEIGHTS);
+    let said = machine.refused(wanted(ID));
+    assert!(said.contains("is not what the hub says it is: SHA-256 "), "{said}");
+    assert_eq!(there(), (["config.json", "tokenizer_config.json", "vocab.txt"].map(str::to_owned).into(), 3));
     hub.heal();
     machine.get(wanted(ID)).unwrap();
 }
@@ -187,7 +188,9 @@ fn two_who_want_the_same_download_it_once() {
     let machine = Machine::new(&hub);
     std::thread::scope(|scope| {
         let both = [(); 2].map(|()| scope.spawn(|| machine.get(wanted(ID)).unwrap()));
-        both.map(|one| one.join().unwrap());
+        for one in both {
+            one.join().unwrap();
+        }
     });
     let downloads = hub.requests().into_iter().filter(|request| request.starts_with("GET /store/")).count();
     assert_eq!(downloads, 1);
@@ -417,6 +420,31 @@ fn a_resumed_sweep_stays_with_its_commit() {
 }
 
 #[test]
+fn a_directory_that_is_gone_is_not_looked_for_at_the_hub() {
+    let hub = hub();
+    let project = project(ID);
+    for entry in fs::read_dir(fixture("bert")).unwrap().flatten() {
+        project.write(&format!("{ID}/{}", entry.file_name().to_str().unwrap()), fs::read(entry.path()).unwrap());
+    }
+    let child = command(&project, &hub, &["run", "hub.toml", "--set", "train.epochs=60"]).spawn().unwrap();
+    project.wait_for("select 1 from runs where state = 'running'");
+    signal(child.id(), Signal::TERM);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(5));
+    assert_eq!(project.sql("select * from encoders"), Vec::<String>::new());
+    fs::rename(project.path(ID), project.path("elsewhere")).unwrap();
+    let outcome = sweep(&project, &hub, &["resume"]);
+    assert_eq!(outcome.code, Some(4), "{}", outcome.err);
+    assert!(
+        outcome.err.contains("no directory DIR/tiny/bert, in which it was when the sweep began"),
+        "{}",
+        outcome.err
+    );
+    assert_eq!(hub.requests(), Vec::<String>::new());
+    fs::rename(project.path("elsewhere"), project.path(ID)).unwrap();
+    assert_eq!(sweep(&project, &hub, &["resume"]).code, Some(0));
+}
+
+#[test]
 fn models_that_cannot_be_used_are_refused_before_they_are_downloaded() {
     let hub = hub();
     let config = |change: &[(&str, serde_json::Value)]| {
@@ -441,7 +469,11 @@ fn models_that_cannot_be_used_are_refused_before_they_are_downloaded() {
         let files: Vec<(&str, &str)> = [("config.json", config)].into_iter().chain(more.iter().copied()).collect();
         hub.publish(id, OLD, &fixture("bert"), &files);
     };
-    for model_type in ["gpt2", "t5", "deberta-v2"] {
+    let empty = tempfile::tempdir().unwrap();
+    let spm = [("config.json", &*config(&[("model_type", "t5".into())])), ("spiece.model", "x")];
+    hub.publish("google/t5", OLD, empty.path(), &spm);
+    refused("google/t5", false);
+    for model_type in ["gpt2", "deberta-v2"] {
         publish(model_type, &config(&[("model_type", model_type.into())]), &[]);
         refused(model_type, false);
     }

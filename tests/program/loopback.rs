@@ -19,10 +19,13 @@ pub(crate) struct Loopback {
     state: Arc<Mutex<State>>,
 }
 
+/// Its name and its files.
+type Commit = (String, BTreeMap<String, Vec<u8>>);
+
 #[derive(Default)]
 struct State {
     /// Commits and files of each model; the last one is `main`.
-    models: BTreeMap<String, Vec<(String, BTreeMap<String, Vec<u8>>)>>,
+    models: BTreeMap<String, Vec<Commit>>,
     /// `METHOD path`, and ` from N` of a request for a part.
     requests: Vec<String>,
     /// Bytes after which answers with a file of this name break, one a number.
@@ -243,8 +246,6 @@ impl State {
         Answer { status, headers, body: body.split_off(from), cut }
     }
 }
-
-type Commit = (String, BTreeMap<String, Vec<u8>>);
 
 fn find<'c>(commits: &'c [Commit], revision: &str) -> Option<&'c Commit> {
     if revision == "main" { commits.last() } else { commits.iter().find(|(commit, _)| commit == revision) }
