@@ -80,7 +80,9 @@ impl From<StoreError> for Failure {
 impl From<EncoderErrors> for Failure {
     fn from(errors: EncoderErrors) -> Self {
         let of_hub = |error: &EncoderError| match error {
-            EncoderError::Hub { source, .. } => Some((source.is_bad_input(), source.hint())),
+            EncoderError::Hub { source, .. } | EncoderError::Download(source) => {
+                Some((source.is_bad_input(), source.hint()))
+            }
             _ => None,
         };
         let hub: Vec<_> = errors.0.iter().filter_map(|(_, error)| of_hub(error)).collect();

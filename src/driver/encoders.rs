@@ -38,6 +38,8 @@ pub enum EncoderError {
     #[error("no directory {}, and {source}", looked_for.display())]
     Hub { looked_for: PathBuf, source: Box<HubError> },
     #[error(transparent)]
+    Download(Box<HubError>),
+    #[error(transparent)]
     Pretrained(#[from] PretrainedError),
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -134,7 +136,7 @@ enum Meaning<'c> {
 /// An encoder that is of a kind that can be used; its weights may still be missing.
 enum Candidate {
     Folder(PathBuf),
-    Hub { looked_for: PathBuf, found: Found },
+    Hub(Found),
 }
 
 fn find(
@@ -156,22 +158,19 @@ fn find(
         Meaning::Open => None,
     };
     let wanted = Wanted { id: &name.name, revision: name.revision.as_deref(), commit };
-    let found = hub.find(wanted, watch).map_err(hub_error(looked_for.clone()))?;
+    let found = hub.find(wanted, watch);
+    let found = found.map_err(|source| EncoderError::Hub { looked_for, source: Box::new(source) })?;
     read_sizes(&found.folder)?;
-    found.check().map_err(hub_error(looked_for.clone()))?;
-    Ok(Candidate::Hub { looked_for, found })
-}
-
-fn hub_error(looked_for: PathBuf) -> impl FnOnce(HubError) -> EncoderError {
-    |source| EncoderError::Hub { looked_for, source: Box::new(source) }
+    found.check().map_err(|error| EncoderError::Download(Box::new(error)))?;
+    Ok(Candidate::Hub(found))
 }
 
 impl Candidate {
     fn place(self, hub: &Hub, watch: Watch<'_>) -> Result<PlacedEncoder, EncoderError> {
         let (folder, commit) = match self {
             Self::Folder(folder) => (folder, None),
-            Self::Hub { looked_for, found } => {
-                hub.complete(&found, watch).map_err(hub_error(looked_for))?;
+            Self::Hub(found) => {
+                hub.complete(&found, watch).map_err(|error| EncoderError::Download(Box::new(error)))?;
                 (found.folder, Some(found.commit))
             }
         };

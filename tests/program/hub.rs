@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use insta::assert_snapshot;
 use rustix::process::Signal;
@@ -402,7 +403,7 @@ fn a_resumed_sweep_stays_with_its_commit() {
         project.sql(SCORES)
     };
     let project = project(ID);
-    let child = command(&project, &hub, &arguments).spawn().unwrap();
+    let child = command(&project, &hub, &arguments).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     project.wait_for(UNDER_WAY);
     signal(child.id(), Signal::TERM);
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(5));
@@ -426,7 +427,8 @@ fn a_directory_that_is_gone_is_not_looked_for_at_the_hub() {
     for entry in fs::read_dir(fixture("bert")).unwrap().flatten() {
         project.write(&format!("{ID}/{}", entry.file_name().to_str().unwrap()), fs::read(entry.path()).unwrap());
     }
-    let child = command(&project, &hub, &["run", "hub.toml", "--set", "train.epochs=60"]).spawn().unwrap();
+    let mut child = command(&project, &hub, &["run", "hub.toml", "--set", "train.epochs=60"]);
+    let child = child.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     project.wait_for("select 1 from runs where state = 'running'");
     signal(child.id(), Signal::TERM);
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(5));
