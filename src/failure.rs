@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::driver::{DriverError, MaterialError, SlotError};
+use crate::driver::{DriverError, EncoderError, EncoderErrors, MaterialError, SlotError};
 use crate::spec::Problems;
 use crate::store::StoreError;
 use crate::text::CorpusError;
@@ -74,6 +74,21 @@ impl From<StoreError> for Failure {
         };
         let failure = Self::new(if usage { Code::Usage } else { Code::Broken }, chain(&error));
         Self { hint: hint.map(str::to_owned), ..failure }
+    }
+}
+
+impl From<EncoderErrors> for Failure {
+    fn from(errors: EncoderErrors) -> Self {
+        let of_hub = |error: &EncoderError| match error {
+            EncoderError::Hub { source, .. } | EncoderError::Download(source) => {
+                Some((source.is_bad_input(), source.hint()))
+            }
+            _ => None,
+        };
+        let hub: Vec<_> = errors.0.iter().filter_map(|(_, error)| of_hub(error)).collect();
+        let code = if hub.iter().all(|(bad_input, _)| *bad_input) { Code::BadInput } else { Code::Broken };
+        let hint = hub.iter().find_map(|(_, hint)| *hint).map(str::to_owned);
+        Self { code, what: errors.to_string(), hint }
     }
 }
 

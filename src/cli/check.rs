@@ -1,8 +1,9 @@
 //! `sweep check`: what a sweep file comes to, without running it.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::download::place_encoders;
 use super::print::outln;
 use super::progress::patiently;
 use super::{Format, SpecArgs, cache_of, render, texts};
@@ -29,7 +30,8 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     let trials = search::planned_trials(&spec.search);
     let runs = trials as usize * spec.folds.runs() as usize;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs)?;
-    let mut materials = Materials::new(loaded.project.clone(), cache_of(&settings.db), spec.folds.clone());
+    let encoders = place_encoders(spec, &loaded.project, None)?;
+    let mut materials = Materials::new(loaded.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
     patiently(&format!("reading and tokenising {}", spec.config.data.path), materials.prepare(spec)).await?;
     let material = materials.of(&spec.config).await?;
     let statistics = material.corpus.statistics(&spec.config.model);
@@ -38,8 +40,8 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
         render::json(&json!({
             "name": spec.name, "config": spec.config, "folds": spec.folds, "search": spec.search,
             "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
-            "slots": slots.places.len(), "threads": slots.threads, "devices": slots.choice, "data": statistics,
-            "warnings": texts::warnings(&statistics, &spec.config),
+            "encoders": named(&materials), "slots": slots.places.len(), "threads": slots.threads,
+            "devices": slots.choice, "data": statistics, "warnings": texts::warnings(&statistics, &spec.config),
         }))?;
         return Ok(Code::Good);
     }
@@ -64,14 +66,22 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     Ok(Code::Good)
 }
 
-/// `480 documents in 6 classes, …`, and for every window setting of the sweep what no window holds.
+/// The pretrained encoders by their names.
+fn named(materials: &Materials) -> Value {
+    let encoders = materials.encoders().iter().map(|(name, encoder)| (name.to_string(), json!(encoder)));
+    Value::Object(encoders.collect())
+}
+
+/// The pretrained encoders, `480 documents in 6 classes, …`, and for every window setting of the sweep what no window holds.
 pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<String, Failure> {
     let material = materials.of(&spec.config).await?;
     let statistics = material.corpus.statistics(&spec.config.model);
     let Statistics { documents, vocabulary, tokens_per_document: tokens, .. } = &statistics;
     let groups = statistics.groups.map(|groups| format!(", {groups} groups")).unwrap_or_default();
     let kind = if statistics.multi_label { "labels (several a document)" } else { "classes" };
-    let mut lines = vec![format!(
+    let encoders = materials.encoders().iter().map(|(name, encoder)| format!("encoder {name}: {encoder}"));
+    let mut lines: Vec<String> = encoders.collect();
+    lines.push(format!(
         "{documents} documents in {} {kind}{groups}; tokens: median {}, 90 % below {}, at most {}; vocabulary \
          {vocabulary}, unknown {:.2} %",
         statistics.classes.len(),
@@ -79,7 +89,8 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
         tokens.p90,
         tokens.max,
         100.0 * statistics.unknown_share,
-    )];
+    ));
+    let before = lines.len();
     for trial in 0..search::planned_trials(&spec.search).min(SETTINGS) {
         let Some(config) = search::propose(&spec.search, trial).and_then(|point| spec.config_at(&point).ok()) else {
             break;
@@ -89,7 +100,7 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
             lines.push(line);
         }
     }
-    if lines.len() == 1 {
+    if lines.len() == before {
         lines.push("nothing is truncated".to_owned());
     }
     lines.extend(texts::warnings(&statistics, &spec.config).iter().map(|warning| format!("warning: {warning}")));

@@ -9,6 +9,7 @@ use super::print::outln;
 use super::{Format, cache_of, render, takes_files};
 use crate::driver::Machine;
 use crate::failure::{Code, Failure};
+use crate::hub::Hub;
 use crate::settings::{PROJECT_FILE, Settings, user_file};
 use crate::store::{Reader, StoreError};
 
@@ -34,6 +35,8 @@ pub(super) async fn doctor(settings: &Settings, format: Format) -> Result<Code, 
         database(&settings.db).await,
         good("cache", cache(&cache_of(&settings.db))),
     ];
+    let hub = Hub::here();
+    findings.extend([endpoint(&hub), models(&hub)]);
     let files = [user_file(), Some(PROJECT_FILE.into())].into_iter().flatten();
     let files: Vec<String> = files.filter(|file| file.exists()).map(|file| file.display().to_string()).collect();
     findings.push(good("settings", if files.is_empty() { "defaults".to_owned() } else { files.join(", ") }));
@@ -87,6 +90,24 @@ fn cache(path: &Path) -> String {
     let sizes: Vec<u64> = files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).collect();
     let megabytes = sizes.iter().sum::<u64>() as f64 / 1e6;
     format!("{}: {} files, {megabytes:.1} MB (may be deleted)", path.display(), sizes.len())
+}
+
+fn endpoint(hub: &Hub) -> Finding {
+    let network = if hub.is_offline() { "offline (HF_HUB_OFFLINE)" } else { "online" };
+    let token = if hub.has_token() { "with a token" } else { "no token" };
+    let problem = hub.check().err().map(|error| error.to_string());
+    Finding { what: "hub", found: format!("{}, {network}, {token}", hub.endpoint()), problem }
+}
+
+fn models(hub: &Hub) -> Finding {
+    let folder = hub.cache().folder();
+    let models = hub.cache().models();
+    let total = models.iter().map(|model| model.bytes).sum::<u64>() as f64 / 1e6;
+    let names = models.iter().map(|model| format!("\n  {:10} {} ({:.1} MB)", "", model.id, model.bytes as f64 / 1e6));
+    let found = format!("{}: {} models, {total:.1} MB{}", folder.display(), models.len(), names.collect::<String>());
+    let unwritable = if folder.is_dir() { takes_files(folder).err() } else { None };
+    let problem = unwritable.map(|error| format!("cannot write to it: {error}; HF_HOME names another place"));
+    Finding { what: "models", found, problem }
 }
 
 fn memory() -> String {

@@ -2,6 +2,7 @@
 
 mod check;
 mod doctor;
+mod download;
 mod print;
 mod progress;
 mod read;

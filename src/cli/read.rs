@@ -78,7 +78,8 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     if format == Format::Json {
         render::json(&json!({
             "sweep": sweep, "trials": trials, "leaderboard": leaderboard,
-            "spec": record.spec, "overrides": record.overrides, "project": record.project,
+            "spec": record.spec, "overrides": record.overrides, "encoders": record.encoders,
+            "project": record.project,
         }))?;
         return Ok(Code::Good);
     }
@@ -96,6 +97,9 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     outln!("started with {} on {} by sweep {}", record.spec_path.display(), record.host, record.version);
     if !record.overrides.is_empty() {
         outln!("changes: {}", record.overrides.join(", "));
+    }
+    for (encoder, commit) in &record.encoders {
+        outln!("encoder {encoder}: commit {commit}");
     }
     if !leaderboard.is_empty() {
         outln!("\n{}", render::leaderboard(&sweep.objective, &leaderboard));

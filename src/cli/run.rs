@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde::Serialize;
 
+use super::download::place_encoders;
 use super::print::{errln, outln};
 use super::progress::Screen;
 use super::{Format, Loaded, SpecArgs, cache_of, parse, preflight, render};
@@ -36,7 +37,9 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
     let Loaded { spec, text, project } = args.spec.load()?;
     preflight(&settings.db).await?;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
-    let mut materials = Materials::new(project.clone(), cache_of(&settings.db), spec.folds.clone());
+    let encoders = place_encoders(&spec, &project, None)?;
+    let commits = encoders.commits();
+    let mut materials = Materials::new(project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
     errln!("reading {}", spec.config.data.path);
     materials.prepare(&spec).await?;
     let material = materials.of(&spec.config).await?;
@@ -57,6 +60,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
         documents: Some(statistics.documents as u64),
         data_sha256: Some(material.corpus.data_sha256().to_owned()),
         classes: material.corpus.classes().to_vec(),
+        encoders: commits,
         host: gethostname::gethostname().to_string_lossy().into_owned(),
     };
     let record = store.create_sweep(new, now()).await?;
@@ -87,7 +91,8 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     let rows = reader.runs(&record.name).await?;
     let finished = rows.iter().filter(|run| run.state == RunState::Finished).count();
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec).saturating_sub(finished))?;
-    let mut materials = Materials::new(record.project.clone(), cache_of(&settings.db), spec.folds.clone());
+    let encoders = place_encoders(&spec, &record.project, Some(&record.encoders))?;
+    let mut materials = Materials::new(record.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
     let material = materials.of(&spec.config).await?;
     if record.data_sha256.as_deref().is_some_and(|hash| hash != material.corpus.data_sha256()) {
         let path = record.project.join(&spec.config.data.path);

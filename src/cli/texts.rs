@@ -142,8 +142,8 @@ pub(super) fn warnings(statistics: &Statistics, config: &Config) -> Vec<String> 
                 "{share:.1} % of the tokens are unknown, since they occur only once: `sweep check` lists the most frequent; see whether \
                  text.normalize can unite variants"
             ),
-            Encoder::Folder(folder) => format!(
-                "{share:.1} % of the tokens are unknown to {folder}: `sweep check` lists them; see whether text.normalize can \
+            Encoder::Pretrained(encoder) => format!(
+                "{share:.1} % of the tokens are unknown to {encoder}: `sweep check` lists them; see whether text.normalize can \
                  spell them as it does; else choose another encoder"
             ),
         });

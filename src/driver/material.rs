@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::model::{PretrainedError, Sizes, read_sizes, read_weights};
+use super::encoders::Encoders;
 use crate::search;
 use crate::search::space::Point;
 use crate::spec::{Config, Encoder, FoldPlan, Problems, Spec};
@@ -19,8 +19,6 @@ pub enum MaterialError {
     Corpus(#[from] CorpusError),
     #[error("{}", explain(reason, classes))]
     Folds { reason: FoldError, classes: Vec<String> },
-    #[error(transparent)]
-    Encoder(#[from] PretrainedError),
     #[error("model.{key}: {what}")]
     Model { key: &'static str, what: String },
     #[error("the configuration at {point} cannot run:\n{problems}")]
@@ -68,8 +66,8 @@ pub struct Materials {
     project: PathBuf,
     cache: PathBuf,
     plan: FoldPlan,
+    encoders: Encoders,
     known: BTreeMap<String, Arc<Material>>,
-    encoders: BTreeMap<String, Sizes>,
 }
 
 /// Points that are prepared before anything runs; a longer sweep meets its later points when it gets there.
@@ -77,8 +75,12 @@ const PREPARED: u32 = 1_000;
 
 impl Materials {
     /// Paths of configurations are relative to `project`; files go to `cache`.
-    pub fn new(project: PathBuf, cache: PathBuf, plan: FoldPlan) -> Self {
-        Self { project, cache, plan, known: BTreeMap::new(), encoders: BTreeMap::new() }
+    pub fn new(project: PathBuf, cache: PathBuf, plan: FoldPlan, encoders: Encoders) -> Self {
+        Self { project, cache, plan, encoders, known: BTreeMap::new() }
+    }
+
+    pub fn encoders(&self) -> &Encoders {
+        &self.encoders
     }
 
     /// Prepares what the points of a sweep will need, so that what cannot run is known before anything runs.
@@ -103,45 +105,28 @@ impl Materials {
     /// The material of a configuration.
     pub async fn of(&mut self, config: &Config) -> Result<Arc<Material>, MaterialError> {
         self.check_model(config)?;
-        let key = material_key(config);
+        let config = self.encoders.located(config);
+        let key = material_key(&config);
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
-        let entries = match &config.model.encoder {
-            Encoder::Scratch(_) => usize::MAX,
-            Encoder::Folder(folder) => self.encoders[folder].vocab_size,
-        };
-        let (project, cache, plan, config) =
-            (self.project.clone(), self.cache.clone(), self.plan.clone(), config.clone());
+        let (project, cache, plan) = (self.project.clone(), self.cache.clone(), self.plan.clone());
         let made = tokio::task::spawn_blocking(move || make(&project, &cache, &plan, &config));
         let made = Arc::new(made.await.map_err(|_| MaterialError::Lost)??);
-        let found = made.corpus.vocabulary();
-        if found > entries {
-            let what = format!("its tokenizer has {found} entries, more than the {entries} of its embeddings");
-            return Err(MaterialError::Model { key: "encoder", what });
-        }
         self.known.insert(key, made.clone());
         Ok(made)
     }
 
     /// What only the encoder's own files can tell.
-    fn check_model(&mut self, config: &Config) -> Result<(), MaterialError> {
+    fn check_model(&self, config: &Config) -> Result<(), MaterialError> {
         let model = &config.model;
         let (layers, hidden) = match &model.encoder {
             Encoder::Scratch(scratch) => (scratch.layers, scratch.hidden),
-            Encoder::Folder(folder) => {
-                if !self.encoders.contains_key(folder) {
-                    let path = self.project.join(folder);
-                    let sizes = read_sizes(&path)?;
-                    read_weights(&path, &sizes)?;
-                    self.encoders.insert(folder.clone(), sizes);
-                }
-                let sizes = &self.encoders[folder];
+            Encoder::Pretrained(name) => {
+                let sizes = &self.encoders.of(name).description.sizes;
                 if model.segment_len > sizes.max_position_embeddings {
-                    let what = format!(
-                        "{} is more than the {} positions of {folder}",
-                        model.segment_len, sizes.max_position_embeddings
-                    );
+                    let (length, most) = (model.segment_len, sizes.max_position_embeddings);
+                    let what = format!("{length} is more than the {most} positions of {name}");
                     return Err(MaterialError::Model { key: "segment_len", what });
                 }
                 (sizes.num_hidden_layers, sizes.hidden_size)
@@ -183,7 +168,7 @@ fn plan_folds(labels: Labels<'_>, corpus: &Corpus, plan: &FoldPlan) -> Result<Fo
 fn material_key(config: &Config) -> String {
     let encoder = match &config.model.encoder {
         Encoder::Scratch(scratch) => format!("{:?} {}", scratch.tokenizer, scratch.vocabulary),
-        Encoder::Folder(folder) => folder.clone(),
+        Encoder::Pretrained(at) => at.name.clone(),
     };
     serde_json::json!([config.data, config.text, encoder]).to_string()
 }

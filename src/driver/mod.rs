@@ -1,6 +1,7 @@
 //! Conducts a sweep: does what the state machine decides, and tells it what happened. One loop, no polling, no mutex.
 
 mod child;
+mod encoders;
 mod material;
 mod slots;
 
@@ -14,11 +15,12 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+pub use encoders::{Commits, EncoderError, EncoderErrors, Encoders, PlacedEncoder};
 pub use material::{Material, MaterialError, Materials};
 pub use slots::{Card, Machine, Slot, SlotError, Slots};
 
 use crate::protocol::{self, Checkpoint, Job, Message};
-use crate::spec::{Encoder, Spec};
+use crate::spec::Spec;
 use crate::store::{Millis, Store, StoreError, SweepRecord, Writer, fold_directory, log_path, sweep_directory};
 use crate::sweep::{Effect, Event, Exit, Fact, Place, Plan, RunId, SlotId, Sweep, SweepEnd};
 use child::{Child, Launch, Said};
@@ -253,11 +255,9 @@ impl Driver<'_> {
     async fn start(&mut self, run: RunId, slot: SlotId) -> Result<Place, Unstarted> {
         let point = self.sweep.trial(run.trial).map(|trial| trial.point.clone()).unwrap_or_default();
         let spec = self.campaign.spec;
-        let mut config = spec.config_at(&point).map_err(Unstarted::configuration)?;
+        let config = spec.config_at(&point).map_err(Unstarted::configuration)?;
         let material = self.campaign.materials.of(&config).await.map_err(Unstarted::configuration)?;
-        if let Encoder::Folder(folder) = &mut config.model.encoder {
-            *folder = self.campaign.record.project.join(&*folder).to_string_lossy().into_owned();
-        }
+        let config = self.campaign.materials.encoders().located(&config);
         let (train, validation) = material.folds.split(run.fold.repeat, run.fold.fold);
         let database = self.campaign.store.reader().path();
         let name = &self.campaign.record.name;

@@ -13,6 +13,7 @@ mod params;
 mod pooling;
 mod pretrained;
 mod transformer;
+mod weights;
 
 pub use batch::{Batch, Document};
 pub use bert::{Sizes, multiply_adds};
@@ -20,9 +21,11 @@ pub use classifier::Classifier;
 pub use gradient::{Gradient, Rows};
 pub use kernels::{AdamStep, Moments, Pass, Precision, Room, Sequences, adamw, blend, log_softmax, squared_norm};
 pub use params::{Param, Params};
-pub use pretrained::{PretrainedError, read_sizes, read_weights};
+pub use pretrained::{Description, PretrainedError, describe, read_sizes, read_weights};
 
 #[cfg(test)]
 mod option_tests;
+#[cfg(test)]
+mod pretrained_tests;
 #[cfg(test)]
 mod tests;

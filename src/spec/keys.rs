@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Config;
+use super::{Config, Pretrained};
 
 impl Config {
     /// Every key with its value, as a sweep file would give it.
@@ -30,14 +30,11 @@ fn rename(section: &mut Map<String, Value>) {
     }
     if let Some(Value::Object(encoder)) = section.shift_remove("encoder") {
         for (kind, value) in encoder {
-            match value {
-                Value::Object(sizes) => {
-                    section.insert("encoder".to_owned(), kind.into());
-                    section.extend(sizes);
-                }
-                folder => {
-                    section.insert("encoder".to_owned(), folder);
-                }
+            if let Ok(name) = serde_json::from_value::<Pretrained>(value.clone()) {
+                section.insert("encoder".to_owned(), name.to_string().into());
+            } else if let Value::Object(sizes) = value {
+                section.insert("encoder".to_owned(), kind.into());
+                section.extend(sizes);
             }
         }
     }

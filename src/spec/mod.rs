@@ -7,11 +7,14 @@ mod folds;
 mod keys;
 mod model;
 mod preset;
+mod pretrained;
 mod problem;
 mod reader;
 mod resources;
 mod search;
 mod train;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,6 +27,7 @@ pub use model::{
     Segmentation, TokenizerKind,
 };
 pub use preset::Preset;
+pub use pretrained::Pretrained;
 pub use problem::{Problem, Problems};
 pub use resources::{Devices, Resources};
 pub use search::{Direction, Sampler, Search};
@@ -109,6 +113,18 @@ impl Spec {
     /// The configuration at a point of the space.
     pub fn config_at(&self, point: &Point) -> Result<Config, Problems> {
         Self::config_of(&self.document, point)
+    }
+
+    /// Every pretrained encoder that a point of the space can ask for.
+    pub fn encoders(&self) -> BTreeSet<Pretrained> {
+        let written = match &self.config.model.encoder {
+            Encoder::Pretrained(name) => Some(name.clone()),
+            Encoder::Scratch(_) => None,
+        };
+        let varied = self.search.space.parameters().iter().filter(|parameter| parameter.name == "model.encoder");
+        let values = varied.flat_map(|parameter| parameter.domain.representatives());
+        let names = values.filter_map(|value| Encoder::named(value.as_str()?));
+        written.into_iter().chain(names).collect()
     }
 
     fn config_of(document: &Document, point: &Point) -> Result<Config, Problems> {

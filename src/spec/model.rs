@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::aggregator::{Aggregator, AggregatorKind};
 use super::preset::Preset;
+use super::pretrained::Pretrained;
 use super::reader::{Floats, Reader};
 use super::train::Freeze;
 
@@ -50,8 +51,8 @@ pub struct Model {
 pub enum Encoder {
     /// Trained from random weights, with a vocabulary made from the corpus.
     Scratch(Scratch),
-    /// A directory in the Hugging Face layout.
-    Folder(String),
+    /// In the Hugging Face layout: a directory, or a model of a hub.
+    Pretrained(Pretrained),
 }
 
 /// Sizes of an encoder that starts from nothing.
@@ -255,9 +256,17 @@ impl SegmentPositions {
     }
 }
 
+/// `encoder` where there is no pretrained one.
+const SCRATCH: &str = "scratch";
+
 impl Encoder {
+    /// The pretrained encoder that a value of `encoder` names, if it names one.
+    pub(super) fn named(value: &str) -> Option<Pretrained> {
+        if value == SCRATCH { None } else { Pretrained::parse(value).ok() }
+    }
+
     fn read(reader: &mut Reader<'_>) -> Self {
-        let name = reader.text("encoder").unwrap_or_else(|| "scratch".to_owned());
+        let name = reader.text("encoder").unwrap_or_else(|| SCRATCH.to_owned());
         let given: Vec<&str> = ["tokenizer", "vocabulary", "hidden", "layers", "heads", "intermediate"]
             .into_iter()
             .filter(|key| reader.has(key))
@@ -271,7 +280,7 @@ impl Encoder {
             heads: reader.integer("heads", 2, 1..=1_000),
             intermediate: reader.integer("intermediate", 4 * hidden, 1..=1_000_000),
         };
-        if name == "scratch" {
+        if name == SCRATCH {
             if !hidden.is_multiple_of(scratch.heads) {
                 reader.problem("heads", format!("{} heads must divide hidden ({hidden})", scratch.heads));
             }
@@ -280,6 +289,9 @@ impl Encoder {
         for key in given {
             reader.problem(key, format!("only for encoder = \"scratch\"; {name:?} brings its own"));
         }
-        Self::Folder(name)
+        Self::Pretrained(Pretrained::parse(&name).unwrap_or_else(|what| {
+            reader.problem("encoder", what);
+            Pretrained { name, revision: None }
+        }))
     }
 }

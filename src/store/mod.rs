@@ -24,6 +24,7 @@ pub use rows::{
 };
 pub use writer::Writer;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,6 +70,8 @@ pub struct NewSweep {
     pub data_sha256: Option<String>,
     /// In the order of the probabilities of a prediction.
     pub classes: Vec<String>,
+    /// What the names of the hub's models meant: their commits.
+    pub encoders: BTreeMap<String, String>,
     pub host: String,
 }
 

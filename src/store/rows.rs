@@ -1,5 +1,6 @@
 //! What readers get: rows of the public views, typed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub struct SweepRecord {
     pub documents: Option<u64>,
     pub data_sha256: Option<String>,
     pub classes: Vec<String>,
+    /// What the names of the hub's models meant when it began: their commits.
+    pub encoders: BTreeMap<String, String>,
     /// Of the `sweep` that made it.
     pub version: String,
     pub host: String,
@@ -193,6 +196,7 @@ impl FromRow<'_, SqliteRow> for SweepRecord {
             documents: row.try_get::<Option<i64>, _>("documents")?.map(|documents| documents as u64),
             data_sha256: row.try_get("data_sha256")?,
             classes: json(row, "classes")?,
+            encoders: json(row, "encoders")?,
             version: row.try_get("version")?,
             host: row.try_get("host")?,
         })

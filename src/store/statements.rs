@@ -37,9 +37,9 @@ pub(super) async fn insert_sweep(db: &mut Db, name: &str, new: &NewSweep, at: Mi
         Direction::Minimize => "minimize",
     };
     sqlx::query_scalar(
-        "insert into sweep (name, sampler, objective, direction, planned, folds, documents, data_sha256, classes, spec, \
-         spec_path, overrides, project, version, host, created_ms) \
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
+        "insert into sweep (name, sampler, objective, direction, planned, folds, documents, data_sha256, classes, \
+         encoders, spec, spec_path, overrides, project, version, host, created_ms) \
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id",
     )
     .bind(name)
     .bind(&new.sampler)
@@ -50,6 +50,7 @@ pub(super) async fn insert_sweep(db: &mut Db, name: &str, new: &NewSweep, at: Mi
     .bind(new.documents.map(|documents| documents as i64))
     .bind(&new.data_sha256)
     .bind(json(&new.classes)?)
+    .bind(json(&new.encoders)?)
     .bind(&new.spec)
     .bind(new.spec_path.to_string_lossy())
     .bind(json(&new.overrides)?)

@@ -76,7 +76,7 @@ pub enum CorpusError {
 }
 
 /// Makes the file of a configuration's tokenised documents in `cache`, unless it is there, and says where. Paths of the
-/// configuration are relative to `project`.
+/// configuration are relative to `project`; a pretrained encoder is the directory that it was found in.
 pub fn prepare(project: &Path, cache: &Path, config: &Config) -> Result<PathBuf, CorpusError> {
     let key = key(project, config)?;
     let path = cache.join(format!("{}.tokens", &key[..24]));
@@ -109,7 +109,7 @@ fn tokenizer(project: &Path, config: &Config, texts: &[String]) -> Result<Tokeni
             let vocabulary = scratch.vocabulary - usize::from(marked);
             Tokenizer::scratch(texts, &Scratch { vocabulary, ..scratch.clone() })?
         }
-        Encoder::Folder(folder) => Tokenizer::folder(&project.join(folder))?,
+        Encoder::Pretrained(at) => Tokenizer::folder(&project.join(&at.name))?,
     };
     if marked {
         tokenizer.mark_paragraphs(matches!(config.model.encoder, Encoder::Scratch(_)))?;
@@ -125,10 +125,10 @@ fn key(project: &Path, config: &Config) -> Result<String, CorpusError> {
     hasher.update(serde_json::to_vec(&(&config.data, &config.text)).unwrap_or_default());
     match &config.model.encoder {
         Encoder::Scratch(scratch) => hasher.update(format!("{:?} {}", scratch.tokenizer, scratch.vocabulary)),
-        Encoder::Folder(folder) => {
-            for name in ["tokenizer.json", "vocab.txt", "tokenizer_config.json"] {
-                let path = project.join(folder).join(name);
-                hasher.update(if path.exists() { file_hash(&path)? } else { String::new() });
+        Encoder::Pretrained(at) => {
+            for name in ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"] {
+                let path = project.join(&at.name).join(name);
+                hasher.update(if path.exists() { file_hash(&path)? } else { "-".to_owned() });
             }
         }
     }

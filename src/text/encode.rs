@@ -112,6 +112,7 @@ mod tests {
 
     use super::*;
     use crate::spec::{Scratch, TokenizerKind};
+    use crate::text::tokenize::FolderSettings;
 
     const TEXT: &str = "低价好。low lower! 低low。\n新的一天 low。好\n";
 
@@ -127,7 +128,7 @@ mod tests {
         let mut inner = tokenizers::Tokenizer::new(model);
         let normalizer = BertNormalizer::new(true, true, None, true);
         inner.with_normalizer(Some(normalizer)).expect("set").with_pre_tokenizer(Some(BertPreTokenizer));
-        Tokenizer::new(inner).expect("special tokens")
+        Tokenizer::new(inner, &FolderSettings::default()).expect("special tokens")
     }
 
     /// As of XLM-RoBERTa: pieces with `▁` for spaces, in front of the text too.
@@ -153,7 +154,7 @@ mod tests {
         let vocabulary = words.into_iter().map(|word| (word.to_owned(), -(word.len() as f64))).collect();
         let mut inner = tokenizers::Tokenizer::new(Unigram::from(vocabulary, Some(3), false).expect("a model"));
         inner.with_pre_tokenizer(Some(Metaspace::new('▁', PrependScheme::Always, true)));
-        Tokenizer::new(inner).expect("special tokens")
+        Tokenizer::new(inner, &FolderSettings::default()).expect("special tokens")
     }
 
     /// Tokens with `|` before a sentence and `‖` before a paragraph.

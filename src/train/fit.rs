@@ -411,11 +411,8 @@ fn encoder(job: &Job, corpus: &Corpus) -> Result<(Sizes, HashMap<String, Tensor>
             };
             (sizes, HashMap::new())
         }
-        Encoder::Folder(folder) => {
-            let sizes = read_sizes(Path::new(folder))?;
-            let weights = read_weights(Path::new(folder), &sizes)?;
-            (sizes, weights)
-        }
+        // the coordinator has found it: the name is a directory of this machine
+        Encoder::Pretrained(at) => (read_sizes(Path::new(&at.name))?, read_weights(Path::new(&at.name))?),
     })
 }
 

@@ -51,6 +51,8 @@ fn sweep_files() {
         run_with("\"train.learning_rate\"", "\"train.learningrate\""),
         run_with("heads = 1\n", "heads = 3\n"),
         run_with("hidden = 8", "encoder = \"bert-base-chinese\""),
+        run_with("hidden = 8\nlayers = 1\nheads = 1\n", "encoder = \"bert-base-chinese@\"\n"),
+        run_with("hidden = 8\nlayers = 1\nheads = 1\n", "encoder = \"\"\n"),
         run_with("[train]", "[resources]\ndevices = [0]\n[train]"),
     ];
     assert_snapshot!(cases.join("\n\n"));
@@ -138,7 +140,7 @@ fn encoders_that_cannot_be_used() {
     let mut cases = vec![refused(&project, &["run", "folder.toml"])];
     let config = r#"{"model_type":"bert","vocab_size":40,"hidden_size":8,"num_hidden_layers":1,"num_attention_heads":1,
         "intermediate_size":8,"max_position_embeddings":12,"type_vocab_size":2,"layer_norm_eps":1e-12}"#;
-    project.write("bert/config.json", config.replace("\"bert\"", "\"roberta\""));
+    project.write("bert/config.json", config.replace("\"bert\"", "\"gpt2\""));
     cases.push(refused(&project, &["run", "folder.toml"]));
     project.write("bert/config.json", config);
     cases.push(refused(&project, &["run", "folder.toml"]));

@@ -18,13 +18,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("text", &["spec"]),
     ("model", &["spec", "text"]),
     ("train", &["spec", "text", "model", "metrics", "protocol"]),
-    // edge: does not know itself but where it says so: the driver records in the store
+    // edge: does not know itself but where it says so: the driver records in the store, and fetches from the hub
     ("worker", &["protocol", "train"]),
     ("store", &["spec", "search", "protocol", "sweep"]),
-    ("driver", &["spec", "search", "protocol", "sweep", "text", "model", "store"]),
+    ("hub", &[]),
+    ("driver", &["spec", "search", "protocol", "sweep", "text", "model", "store", "hub"]),
     ("settings", &[]),
     ("failure", &["driver", "spec", "store", "text"]),
-    ("cli", &["driver", "failure", "protocol", "search", "settings", "spec", "store", "sweep", "text", "worker"]),
+    (
+        "cli",
+        &["driver", "failure", "hub", "protocol", "search", "settings", "spec", "store", "sweep", "text", "worker"],
+    ),
     ("main", &["cli"]),
 ];
 

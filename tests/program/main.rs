@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 mod bad_input;
+mod hub;
 mod interruptions;
 mod layers;
+mod loopback;
 mod main_job;
 mod support;

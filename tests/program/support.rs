@@ -70,6 +70,15 @@ impl Project {
             .env("XDG_CONFIG_HOME", self.path("config"))
             .env_remove("SWEEP_DB")
             .env_remove("SWEEP_LOG")
+            // no hub but one that a test brings, and no model that somebody has
+            .env("HF_HOME", self.path("hf"))
+            .env("HF_ENDPOINT", "http://127.0.0.1:1")
+            .env_remove("HF_HUB_CACHE")
+            .env_remove("HUGGINGFACE_HUB_CACHE")
+            .env_remove("HF_HUB_OFFLINE")
+            .env_remove("TRANSFORMERS_OFFLINE")
+            .env_remove("HF_TOKEN")
+            .env("NO_PROXY", "127.0.0.1,localhost")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());
         command

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use super::story::{Story, text};
+use crate::store::open::MIGRATIONS;
 use crate::store::{Reader, Store, StoreError};
 
 #[tokio::test]
@@ -110,7 +112,7 @@ async fn a_newer_database_is_left_alone() {
     change(&path, "insert into _sqlx_migrations values (9999, 'of tomorrow', '', true, x'00', 0)").await;
     let bytes = fs::read(&path).expect("is read");
     let refused = Store::open(&path).await.expect_err("is newer");
-    insta::assert_snapshot!(shown(&refused, &path), @"experiments.db was written by a newer sweep (its schema is 9999, this one knows 1): use that one");
+    insta::assert_snapshot!(shown(&refused, &path), @"experiments.db was written by a newer sweep (its schema is 9999, this one knows 2): use that one");
     assert_eq!(fs::read(&path).expect("is read"), bytes);
     assert!(Reader::open(&path).await.is_ok(), "the views are never broken");
 }
@@ -119,8 +121,24 @@ async fn a_newer_database_is_left_alone() {
 async fn an_older_database_is_not_read_by_new_eyes() {
     let Story { directory: _directory, path, store, .. } = Story::untold().await;
     store.close().await.expect("closes");
-    change(&path, "update _sqlx_migrations set version = 0").await;
-    assert!(matches!(Reader::open(&path).await, Err(StoreError::Older { found: 0, .. })));
+    change(&path, "delete from _sqlx_migrations where version > 1").await;
+    assert!(matches!(Reader::open(&path).await, Err(StoreError::Older { found: 1, .. })));
+}
+
+#[tokio::test]
+async fn an_older_database_becomes_a_newer_one_with_all_that_it_holds() {
+    let directory = tempfile::TempDir::new().expect("a temporary directory");
+    let path = directory.path().join("experiments.db");
+    let mut old = SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.expect("opens");
+    let first = MIGRATIONS.iter().take(1).cloned().collect::<Vec<_>>();
+    Migrator::with_migrations(first).run(&mut old).await.expect("the tables of the first version");
+    let sweep = "insert into sweep (name, sampler, objective, direction, folds, spec, spec_path, project, version, host, \
+                 created_ms) values ('lr', 'grid', 'macro_f1', 'maximize', 2, '', 'lr.toml', '/', '0.1.0', 'box', 7)";
+    sqlx::raw_sql(sweep).execute(&mut old).await.expect("a sweep");
+    old.close().await.expect("closes");
+    let store = Store::open(&path).await.expect("opens");
+    let record = store.reader().sweep("lr").await.expect("the sweep");
+    assert_eq!((record.name.as_str(), record.created.0, record.encoders.len()), ("lr", 7, 0));
 }
 
 #[tokio::test]

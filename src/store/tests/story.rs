@@ -65,6 +65,7 @@ pub(super) fn new_sweep(name: &str) -> NewSweep {
         documents: Some(4),
         data_sha256: Some("ab12".into()),
         classes: vec!["体育".to_owned(), "财经".to_owned()],
+        encoders: [("bert-base-chinese".to_owned(), "8d2a91f".to_owned())].into(),
         host: "box".to_owned(),
     }
 }
