@@ -1,5 +1,6 @@
 //! The command line: the only place that prints.
 
+mod baseline;
 mod check;
 mod doctor;
 mod print;

@@ -8,12 +8,12 @@ use super::batches::micro_batches;
 use super::fit::Material;
 use crate::metrics::{Report, Truth};
 use crate::model::Pass;
-use crate::protocol::Prediction;
+use crate::protocol::{Job, Prediction};
 use crate::text::Corpus;
 
 /// What a model says of the validation documents.
-pub(super) struct Evaluation {
-    pub(super) report: Report,
+pub(crate) struct Evaluation {
+    pub(crate) report: Report,
     /// [documents, classes], row by row
     pub(super) probabilities: Vec<f64>,
 }
@@ -29,23 +29,29 @@ pub(super) fn evaluate(material: &Material<'_>) -> Result<Evaluation> {
         let rows = material.logits(&piece, &Pass::inference())?;
         logits.extend(rows.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from));
     }
-    let labels = |document: &u32| corpus.labels(*document as usize);
-    let (report, probabilities) = if corpus.is_multi_label() {
-        let probabilities: Vec<f64> = logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
-        let truth: Vec<Vec<u32>> = job.validation.iter().map(|document| labels(document).to_vec()).collect();
-        let thresholds = vec![job.config.train.threshold; classes];
-        (Truth::Multi(&truth).report(&probabilities, classes, &thresholds), probabilities)
-    } else {
-        let probabilities: Vec<f64> = logits.chunks_exact(classes).flat_map(softmax).collect();
-        let truth: Vec<u32> = job.validation.iter().map(|document| labels(document)[0]).collect();
-        (Truth::Single(&truth).report(&probabilities, classes, &[]), probabilities)
-    };
-    Ok(Evaluation { report, probabilities })
+    Ok(Evaluation::new(job, corpus, &logits))
 }
 
 impl Evaluation {
+    /// From the logits of the validation documents, [documents, classes], row by row.
+    pub(crate) fn new(job: &Job, corpus: &Corpus, logits: &[f64]) -> Self {
+        let classes = corpus.classes().len();
+        let labels = |document: &u32| corpus.labels(*document as usize);
+        let (report, probabilities) = if corpus.is_multi_label() {
+            let probabilities: Vec<f64> = logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
+            let truth: Vec<Vec<u32>> = job.validation.iter().map(|document| labels(document).to_vec()).collect();
+            let thresholds = vec![job.config.train.threshold; classes];
+            (Truth::Multi(&truth).report(&probabilities, classes, &thresholds), probabilities)
+        } else {
+            let probabilities: Vec<f64> = logits.chunks_exact(classes).flat_map(softmax).collect();
+            let truth: Vec<u32> = job.validation.iter().map(|document| labels(document)[0]).collect();
+            (Truth::Single(&truth).report(&probabilities, classes, &[]), probabilities)
+        };
+        Self { report, probabilities }
+    }
+
     /// All metrics by name, those of a class as `f1/CLASS`.
-    pub(super) fn measures(&self, corpus: &Corpus) -> BTreeMap<String, f64> {
+    pub(crate) fn measures(&self, corpus: &Corpus) -> BTreeMap<String, f64> {
         let mut values = self.report.values.clone();
         values.insert("undefined_classes".to_owned(), self.report.undefined_classes as f64);
         for (class, scores) in corpus.classes().iter().zip(&self.report.per_class) {
@@ -56,8 +62,7 @@ impl Evaluation {
     }
 
     /// One prediction a document.
-    pub(super) fn predictions(&self, material: &Material<'_>) -> Vec<Prediction> {
-        let (job, corpus) = (material.job, material.corpus);
+    pub(crate) fn predictions(&self, job: &Job, corpus: &Corpus) -> Vec<Prediction> {
         let rows = self.probabilities.chunks_exact(corpus.classes().len());
         let threshold = job.config.train.threshold;
         let name = |class: usize| corpus.classes()[class].clone();

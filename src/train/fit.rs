@@ -346,7 +346,7 @@ impl<'r, 'a> Run<'r, 'a> {
             self.material.model.params().set(&checkpoint::load_weights(&best)?)?;
             evaluate(self.material)?
         };
-        for chunk in evaluation.predictions(self.material).chunks(PREDICTIONS) {
+        for chunk in evaluation.predictions(job, self.material.corpus).chunks(PREDICTIONS) {
             self.say(Message::Predictions { predictions: chunk.to_vec() })?;
         }
         Ok(Done {

@@ -9,6 +9,7 @@ mod optimiser;
 mod schedule;
 
 pub use checkpoint::{CheckpointError, load_weights};
+pub(crate) use evaluate::Evaluation;
 pub use fit::{Fit, FitError, fit};
 
 #[cfg(test)]
