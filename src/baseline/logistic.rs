@@ -17,6 +17,8 @@ pub(super) struct Weights {
 pub(super) struct Settings {
     /// Weight of the losses against the squared weights.
     pub(super) c: f64,
+    /// Both sides of a class weigh the same, whatever their numbers, and n documents still n in all.
+    pub(super) balanced: bool,
     /// How far a gradient may be from its place, as a log-odds of one document.
     pub(super) tolerance: f64,
     /// Most passes over the documents.
@@ -24,19 +26,21 @@ pub(super) struct Settings {
 }
 
 impl Weights {
-    /// Minimises |w|²/2 + c Σ log(1 + exp(-y wx)) over w, where y is 1 for a `positive` row and else -1, and x ends in a
-    /// 1, whose weight is the bias.
+    /// Minimises |w|²/2 + Σ c log(1 + exp(-y wx)) over w, where y is 1 for a `positive` row and else -1, c depends on y
+    /// only, and x ends in a 1, whose weight is the bias.
     ///
     /// Dual coordinate descent (Yu, Huang, Lin 2011, "Dual coordinate descent methods for logistic regression and maximum
     /// entropy models"): w = Σ α y x with 0 < α < c, and one α after the other is put where the dual is least. Kept is
     /// not α but its log-odds t = log(α/(c - α)), which is -y wx at the minimum: so no α meets its bounds, nor is a
     /// distance to them the difference of two large numbers.
     pub(super) fn fit(rows: &Rows, columns: usize, positive: &[bool], settings: Settings) -> Self {
-        let Settings { c, tolerance, passes } = settings;
+        let Settings { tolerance, passes, .. } = settings;
+        let [of_positive, of_others] = settings.costs(positive);
+        let cost = |row: usize| if positive[row] { of_positive } else { of_others };
         let mut weights = Self { columns: vec![0.0; columns], bias: 0.0 };
         let mut odds = vec![START; rows.len()];
         for row in 0..rows.len() {
-            weights.add(rows, row, sign(positive[row]) * c * logistic(START));
+            weights.add(rows, row, sign(positive[row]) * cost(row) * logistic(START));
         }
         let curvatures: Vec<f64> = (0..rows.len()).map(|row| 1.0 + square(rows, row)).collect();
         let mut order: Vec<usize> = (0..rows.len()).collect();
@@ -45,7 +49,7 @@ impl Weights {
             order.shuffle(&mut rng);
             let mut farthest = 0.0f64;
             for row in order.iter().copied() {
-                let (y, before) = (sign(positive[row]), odds[row]);
+                let (y, c, before) = (sign(positive[row]), cost(row), odds[row]);
                 let margin = y * weights.logit(rows, row);
                 farthest = farthest.max((before + margin).abs());
                 odds[row] = least(c, curvatures[row], before, margin);
@@ -68,6 +72,18 @@ impl Weights {
         for (column, value) in rows.row(row) {
             self.columns[column] += factor * f64::from(value);
         }
+    }
+}
+
+impl Settings {
+    /// What a positive row's loss counts, and another's.
+    fn costs(&self, positive: &[bool]) -> [f64; 2] {
+        let count = positive.iter().filter(|positive| **positive).count();
+        let others = positive.len() - count;
+        if !self.balanced || count == 0 || others == 0 {
+            return [self.c; 2];
+        }
+        [count, others].map(|count| self.c * positive.len() as f64 / (2 * count) as f64)
     }
 }
 
@@ -107,4 +123,11 @@ fn least(c: f64, curvature: f64, before: f64, margin: f64) -> f64 {
 
 fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
+}
+
+#[cfg(test)]
+impl Weights {
+    pub(super) fn parts(&self) -> (&[f64], f64) {
+        (&self.columns, self.bias)
+    }
 }

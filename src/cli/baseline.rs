@@ -81,3 +81,51 @@ impl Gain {
         (!differences.is_empty()).then_some(Self { trial, difference, difference_se })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::search::space::Point;
+
+    fn line(state: TrialState, why: Option<&str>, difference: Option<f64>, direction: &str) -> String {
+        let row = TrialRow {
+            trial: TrialId::BASELINE,
+            state,
+            score: Some(0.836),
+            score_se: Some(0.012),
+            folds_done: 3,
+            folds: 3,
+            params: Point::default(),
+            seconds: None,
+            why: why.map(str::to_owned),
+            score_so_far: None,
+        };
+        let gain = |difference| Gain { trial: TrialId(4), difference, difference_se: Some(0.005) };
+        Baseline { row, best_trial: difference.map(gain) }.line(direction)
+    }
+
+    #[test]
+    fn who_wins_is_said() {
+        let finished = |difference, direction| line(TrialState::Finished, None, difference, direction);
+        let lines = [
+            finished(Some(0.021), "maximize"),
+            finished(Some(-0.021), "maximize"),
+            finished(Some(0.0), "maximize"),
+            finished(None, "maximize"),
+            finished(Some(-0.3), "minimize"),
+            finished(Some(0.3), "minimize"),
+            line(TrialState::Failed, Some("fold 0: cannot read a.jsonl"), None, "maximize"),
+            line(TrialState::Waiting, None, None, "maximize"),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        baseline (TF-IDF + linear): 0.8360 ± 0.0120; best trial +0.0210 ± 0.0050
+        the baseline (TF-IDF + linear) is better than every trial: 0.8360 ± 0.0120; best trial -0.0210 ± 0.0050
+        baseline (TF-IDF + linear): 0.8360 ± 0.0120; the best trial is no better
+        baseline (TF-IDF + linear): 0.8360 ± 0.0120
+        baseline (TF-IDF + linear): 0.8360 ± 0.0120; best trial -0.3000 ± 0.0050 (lower is better)
+        the baseline (TF-IDF + linear) is better than every trial: 0.8360 ± 0.0120; best trial +0.3000 ± 0.0050 (lower is better)
+        baseline: failed: fold 0: cannot read a.jsonl
+        baseline: not finished
+        ");
+    }
+}

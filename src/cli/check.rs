@@ -36,7 +36,7 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     if format == Format::Json {
         render::json(&json!({
             "name": spec.name, "config": spec.config, "folds": spec.folds, "search": spec.search,
-            "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
+            "baseline": spec.baseline, "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
             "slots": slots.places.len(), "threads": slots.threads, "devices": slots.choice, "data": statistics,
         }))?;
         return Ok(Code::Good);
@@ -47,6 +47,9 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
         statistics.classes.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
     outln!("{}\n", render::table(&["class", "documents"], &classes));
     outln!("trials: {trials} x {} folds = {runs} runs, {}", spec.folds.runs(), slots.choice);
+    if spec.baseline {
+        outln!("  baseline: TF-IDF and a linear model, first, on the same folds");
+    }
     for (trial, point) in points.iter().enumerate() {
         outln!("  {trial}: {point}");
     }

@@ -18,13 +18,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("text", &["spec"]),
     ("model", &["spec", "text"]),
     ("train", &["spec", "text", "model", "metrics", "protocol"]),
+    ("baseline", &["text", "train", "protocol"]),
     // edge: does not know itself but where it says so: the driver records in the store
-    ("worker", &["protocol", "train"]),
+    ("worker", &["protocol", "train", "baseline"]),
     ("store", &["spec", "search", "protocol", "sweep"]),
     ("driver", &["spec", "search", "protocol", "sweep", "text", "model", "store"]),
     ("settings", &[]),
     ("failure", &["driver", "spec", "store", "text"]),
-    ("cli", &["driver", "failure", "protocol", "search", "settings", "spec", "store", "sweep", "text", "worker"]),
+    (
+        "cli",
+        &["driver", "failure", "metrics", "protocol", "search", "settings", "spec", "store", "sweep", "text", "worker"],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -107,10 +107,11 @@ pub(super) fn run(text: &str) -> RunId {
     let (run, attempt) = text.split_once('#').unwrap_or((text, "1"));
     let (trial, fold) = run.split_once('/').expect("trial/fold");
     let number = |text: &str| text.parse::<u32>().expect("a number");
-    RunId { trial: TrialId(number(trial)), fold: FoldId { repeat: 0, fold: number(fold) }, attempt: number(attempt) }
+    let trial = trial.parse().expect("a trial");
+    RunId { trial, fold: FoldId { repeat: 0, fold: number(fold) }, attempt: number(attempt) }
 }
 
-pub(super) fn proposed(trial: u32, learning_rate: f64) -> Fact {
+pub(super) fn proposed(trial: i32, learning_rate: f64) -> Fact {
     let point = [
         ("train.learning_rate".to_owned(), json!(learning_rate)),
         ("model.label_attention".to_owned(), json!("doc")),
@@ -161,11 +162,11 @@ pub(super) fn ended(text: &str, end: RunEnd) -> Fact {
     Fact::RunEnded { run: run(text), end }
 }
 
-fn trial_finished(trial: u32, score: f64, score_se: f64) -> Fact {
+fn trial_finished(trial: i32, score: f64, score_se: f64) -> Fact {
     trial_ended(trial, TrialEnd::Finished { score, score_se: Some(score_se) })
 }
 
-fn trial_ended(trial: u32, end: TrialEnd) -> Fact {
+fn trial_ended(trial: i32, end: TrialEnd) -> Fact {
     Fact::TrialEnded { trial: TrialId(trial), end }
 }
 

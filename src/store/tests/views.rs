@@ -128,7 +128,7 @@ async fn leaderboard() {
 #[tokio::test]
 async fn the_documented_views_and_columns_are_those_that_there_are() {
     let story = Story::untold().await;
-    let names = "select name from sqlite_master where type = 'view' order by rowid";
+    let names = "select name from sqlite_master where type = 'view' order by name";
     let mut found = String::new();
     for row in story.reader().query(names).await.expect("lists the views").rows {
         let crate::store::Cell::Text(name) = &row[0] else { panic!("a view without a name") };
@@ -136,7 +136,9 @@ async fn the_documented_views_and_columns_are_those_that_there_are() {
         writeln!(found, "{name}: {}", table.columns.join(" ")).expect("a string takes text");
     }
     let mut documented = String::new();
-    for view in schema() {
+    let mut views = schema();
+    views.sort_by_key(|view| view.name);
+    for view in views {
         let columns: Vec<&str> = view.columns.iter().map(|column| column.name).collect();
         writeln!(documented, "{}: {}", view.name, columns.join(" ")).expect("a string takes text");
         assert!(!view.about.is_empty() && view.columns.iter().all(|column| !column.about.is_empty()));
