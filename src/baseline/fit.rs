@@ -41,28 +41,11 @@ const PREDICTIONS: usize = 500;
 /// Fits a run to its end. Vocabulary and document frequencies are of the training documents only.
 pub fn fit(job: &Job, report: &mut dyn FnMut(Message) -> std::io::Result<()>) -> Result<Done, BaselineError> {
     let corpus = Corpus::open(Path::new(&job.documents))?;
-    let texts = texts(job, &corpus)?;
-    let of =
-        |documents: &'_ [u32]| documents.iter().map(|document| texts[*document as usize].as_str()).collect::<Vec<_>>();
-    let (training, validation) = (of(&job.train), of(&job.validation));
-    let vocabulary = Vocabulary::learn(training.iter().copied(), MAX_COLUMNS);
-    let rows = vocabulary.rows(training.into_iter());
-    let held_out = vocabulary.rows(validation.into_iter());
-    tracing::info!("{} documents, {} n-grams, {} entries", rows.len(), vocabulary.len(), rows.entries());
-    // classes are fitted one by one, each on one thread: their number changes nothing
-    let scored = (0..corpus.classes().len() as u32).into_par_iter().map(|class| {
-        let positive: Vec<bool> =
-            job.train.iter().map(|document| corpus.labels(*document as usize).contains(&class)).collect();
-        let weights = Weights::fit(&rows, vocabulary.len(), &positive, SETTINGS);
-        (0..held_out.len()).map(|row| weights.logit(&held_out, row)).collect::<Vec<f64>>()
-    });
-    let scored: Vec<Vec<f64>> = scored.collect();
-    let logits: Vec<f64> = (0..held_out.len()).flat_map(|row| scored.iter().map(move |class| class[row])).collect();
-    let logits = if corpus.is_multi_label() { logits } else { logits.into_iter().map(log_share).collect() };
-    let evaluation = Evaluation::new(job, &corpus, &logits);
+    let scored = Scored::new(job, &corpus, &texts(job, &corpus)?);
+    let evaluation = Evaluation::new(job, &corpus, &scored.logits);
     let mut say = |message| report(message).map_err(BaselineError::Report);
-    let measured = |split, values| Message::Metric(Measurement { epoch: 1, step: 0, split, values });
-    say(measured(Split::Train, BTreeMap::from([("ngrams".to_owned(), vocabulary.len() as f64)])))?;
+    let measured = |split, values| Message::Metric(Measurement { epoch: 1, step: scored.passes, split, values });
+    say(measured(Split::Train, BTreeMap::from([("ngrams".to_owned(), scored.ngrams as f64)])))?;
     say(measured(Split::Validation, evaluation.measures(&corpus)))?;
     for chunk in evaluation.predictions(job, &corpus).chunks(PREDICTIONS) {
         say(Message::Predictions { predictions: chunk.to_vec() })?;
@@ -70,6 +53,48 @@ pub fn fit(job: &Job, report: &mut dyn FnMut(Message) -> std::io::Result<()>) ->
     let score = evaluation.report.values.get(&job.objective).copied().filter(|score| score.is_finite());
     let score = score.ok_or_else(|| BaselineError::NoScore { objective: job.objective.clone() })?;
     Ok(Done { score, best_epoch: 1, epochs: 1, peak_memory_mb: 0 })
+}
+
+/// What the model of the training documents says of the validation documents.
+struct Scored {
+    /// [documents, classes], row by row
+    logits: Vec<f64>,
+    ngrams: usize,
+    /// Over the documents, of the class that took most.
+    passes: u64,
+}
+
+impl Scored {
+    fn new(job: &Job, corpus: &Corpus, texts: &[String]) -> Self {
+        let of = |documents: &[u32]| -> Vec<&str> {
+            documents.iter().map(|document| texts[*document as usize].as_str()).collect()
+        };
+        let (training, validation) = (of(&job.train), of(&job.validation));
+        let vocabulary = Vocabulary::learn(training.iter().copied(), MAX_COLUMNS);
+        let rows = vocabulary.rows(training.into_iter());
+        let held_out = vocabulary.rows(validation.into_iter());
+        let (documents, ngrams) = (rows.len(), vocabulary.len());
+        tracing::info!("{documents} documents, {ngrams} n-grams, {} entries", rows.entries());
+        // a class is fitted on one thread, whatever their number: the same bits
+        let classes = (0..corpus.classes().len() as u32).into_par_iter().map(|class| {
+            let has = |document: &u32| corpus.labels(*document as usize).contains(&class);
+            let positive: Vec<bool> = job.train.iter().map(has).collect();
+            let fitted = Weights::fit(&rows, ngrams, &positive, SETTINGS);
+            let name = &corpus.classes()[class as usize];
+            if fitted.passes < SETTINGS.passes {
+                tracing::info!("{name}: {} passes", fitted.passes);
+            } else {
+                tracing::warn!("{name}: stopped after {} passes, {:.3} from the end", fitted.passes, fitted.distance);
+            }
+            let logits: Vec<f64> = (0..held_out.len()).map(|row| fitted.weights.logit(&held_out, row)).collect();
+            (logits, fitted.passes)
+        });
+        let classes: Vec<(Vec<f64>, usize)> = classes.collect();
+        let logits = (0..held_out.len()).flat_map(|row| classes.iter().map(move |(logits, _)| logits[row]));
+        let logits = if corpus.is_multi_label() { logits.collect() } else { logits.map(log_share).collect() };
+        let passes = classes.iter().map(|(_, passes)| *passes as u64).max().unwrap_or(0);
+        Self { logits, ngrams, passes }
+    }
 }
 
 /// The log of a logit's probability: softmax of these shares 1 among the classes in proportion to their probabilities.

@@ -13,6 +13,16 @@ pub(super) struct Weights {
     bias: f64,
 }
 
+/// What a fit came to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Fitted {
+    pub(super) weights: Weights,
+    /// Over the rows.
+    pub(super) passes: usize,
+    /// The farthest log-odds of the last pass.
+    pub(super) distance: f64,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Settings {
     /// Weight of the losses against the squared weights.
@@ -33,33 +43,31 @@ impl Weights {
     /// entropy models"): w = Σ α y x with 0 < α < c, and one α after the other is put where the dual is least. Kept is
     /// not α but its log-odds t = log(α/(c - α)), which is -y wx at the minimum: so no α meets its bounds, nor is a
     /// distance to them the difference of two large numbers.
-    pub(super) fn fit(rows: &Rows, columns: usize, positive: &[bool], settings: Settings) -> Self {
-        let Settings { tolerance, passes, .. } = settings;
+    pub(super) fn fit(rows: &Rows, columns: usize, positive: &[bool], settings: Settings) -> Fitted {
         let [of_positive, of_others] = settings.costs(positive);
         let cost = |row: usize| if positive[row] { of_positive } else { of_others };
         let mut weights = Self { columns: vec![0.0; columns], bias: 0.0 };
         let mut odds = vec![START; rows.len()];
-        for row in 0..rows.len() {
-            weights.add(rows, row, sign(positive[row]) * cost(row) * logistic(START));
+        for (row, positive) in positive.iter().enumerate() {
+            weights.add(rows, row, sign(*positive) * cost(row) * logistic(START));
         }
         let curvatures: Vec<f64> = (0..rows.len()).map(|row| 1.0 + square(rows, row)).collect();
         let mut order: Vec<usize> = (0..rows.len()).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        for _ in 0..passes {
+        let (mut passes, mut distance) = (0, f64::INFINITY);
+        while passes < settings.passes && distance > settings.tolerance {
             order.shuffle(&mut rng);
-            let mut farthest = 0.0f64;
+            distance = 0.0;
             for row in order.iter().copied() {
                 let (y, c, before) = (sign(positive[row]), cost(row), odds[row]);
                 let margin = y * weights.logit(rows, row);
-                farthest = farthest.max((before + margin).abs());
+                distance = distance.max((before + margin).abs());
                 odds[row] = least(c, curvatures[row], before, margin);
                 weights.add(rows, row, y * c * (logistic(odds[row]) - logistic(before)));
             }
-            if farthest <= tolerance {
-                break;
-            }
+            passes += 1;
         }
-        weights
+        Fitted { weights, passes, distance }
     }
 
     /// The log-odds of a row.

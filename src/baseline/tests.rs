@@ -70,7 +70,7 @@ fn the_decisions_are_scikit_learns() {
     let positive: Vec<bool> = fixture.train.iter().map(|document| fixture.labels[*document] == 1).collect();
     let of = |balanced| {
         let settings = Settings { c: fixture.c, balanced, tolerance: 1e-9, passes: 10_000 };
-        Weights::fit(&rows, vocabulary.len(), &positive, settings)
+        Weights::fit(&rows, vocabulary.len(), &positive, settings).weights
     };
     let (equal, balanced) = (of(false), of(true));
     let cases = [
@@ -210,7 +210,8 @@ fn texts_without_a_known_n_gram_are_empty_rows() {
         [vec![(0, 1.0)], vec![], vec![]]
     );
     let settings = Settings { c: 1.0, balanced: false, tolerance: 1e-9, passes: 1000 };
-    let bias_only = Weights::fit(&vocabulary.rows(["x", "y", "z"].into_iter()), 1, &[true, true, false], settings);
+    let bias_only =
+        Weights::fit(&vocabulary.rows(["x", "y", "z"].into_iter()), 1, &[true, true, false], settings).weights;
     let logit = bias_only.logit(&rows, 1);
     assert!(logit > 0.0 && logit < 2f64.ln(), "the prior, drawn towards 0: {logit}");
 }
@@ -220,6 +221,11 @@ fn corpus() -> impl Strategy<Value = Vec<(String, bool)>> {
     let word = prop::sample::select(vec!["甲", "乙", "丙", "丁", "red", "blue"]);
     let text = prop::collection::vec(word, 0..12).prop_map(|words| words.join(" "));
     prop::collection::vec((text, any::<bool>()), 1..30)
+}
+
+/// To the minimum itself.
+fn settings(c: f64) -> Settings {
+    Settings { c, balanced: false, tolerance: 1e-8, passes: 100_000 }
 }
 
 /// What is minimised.
@@ -241,7 +247,7 @@ proptest! {
         let positive: Vec<bool> = documents.iter().map(|(_, positive)| *positive).collect();
         let vocabulary = Vocabulary::learn(texts(), MAX_COLUMNS);
         let rows = vocabulary.rows(texts());
-        let weights = Weights::fit(&rows, vocabulary.len(), &positive, Settings { c, balanced: false, tolerance: 1e-8, passes: 100_000 });
+        let weights = Weights::fit(&rows, vocabulary.len(), &positive, settings(c)).weights;
         let (columns, bias) = weights.parts();
         let mut gradient: Vec<f64> = columns.to_vec();
         let mut of_bias = bias;

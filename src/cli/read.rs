@@ -219,15 +219,13 @@ pub(super) async fn logs(args: LogsArgs, settings: &Settings, format: Format) ->
     let record = reader.sweep(&args.sweep).await?;
     let name = &record.name;
     let runs: Vec<RunId> = reader.runs(name).await?.into_iter().map(|row| row.run).collect();
-    let (trial, wanted) = match args.run.parse::<TrialId>() {
-        Ok(trial) => (trial, runs.iter().copied().filter(|run| run.trial == trial).collect()),
-        Err(_) => {
-            let wanted = parse_run(&args.run)?;
-            let attempts = runs.iter().copied().filter(|run| run.trial == wanted.trial && run.fold == wanted.fold);
-            let run =
-                if args.run.contains('#') { attempts.into_iter().find(|run| *run == wanted) } else { attempts.max() };
-            (wanted.trial, Vec::from_iter(run))
-        }
+    let (trial, wanted) = if let Ok(trial) = args.run.parse::<TrialId>() {
+        (trial, runs.iter().copied().filter(|run| run.trial == trial).collect())
+    } else {
+        let wanted = parse_run(&args.run)?;
+        let attempts = runs.iter().copied().filter(|run| run.trial == wanted.trial && run.fold == wanted.fold);
+        let run = if args.run.contains('#') { attempts.into_iter().find(|run| *run == wanted) } else { attempts.max() };
+        (wanted.trial, Vec::from_iter(run))
     };
     if wanted.is_empty() {
         return Err(Failure::new(Code::Usage, format!("{name} has no run {}", args.run))

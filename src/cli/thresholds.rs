@@ -47,12 +47,8 @@ pub(super) async fn thresholds(args: ThresholdsArgs, settings: &Settings, format
         Some(trial) => trial,
         None => best(&reader, name).await?,
     };
-    let average = match args.average {
-        Some(Goal::Micro) => Average::Micro,
-        Some(Goal::Macro) => Average::Macro,
-        None if spec.search.objective.starts_with("micro_") => Average::Micro,
-        None => Average::Macro,
-    };
+    let is_micro = args.average.map_or_else(|| spec.search.objective.starts_with("micro_"), |goal| goal == Goal::Micro);
+    let average = if is_micro { Average::Micro } else { Average::Macro };
     let answers = Answers::read(&reader.predictions(name, trial).await?, &record, trial)?;
     let (tuned, scores) = answers.tune(average);
     let documents = answers.truth.len();

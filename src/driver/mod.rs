@@ -254,17 +254,14 @@ impl Driver<'_> {
     async fn start(&mut self, run: RunId, slot: SlotId) -> Result<Place, Unstarted> {
         let point = self.sweep.trial(run.trial).map(|trial| trial.point.clone()).unwrap_or_default();
         let spec = self.campaign.spec;
-        let mut place = self.campaign.slots.places[slot.0 as usize].clone();
-        let mut config = if run.trial.is_baseline() {
-            // it needs no card, wherever it is
-            place = Slot::cpu();
-            spec.config.clone()
-        } else {
-            spec.config_at(&point).map_err(Unstarted::configuration)?
-        };
+        let is_baseline = run.trial.is_baseline();
+        let config = if is_baseline { Ok(spec.config.clone()) } else { spec.config_at(&point) };
+        let mut config = config.map_err(Unstarted::configuration)?;
         let material = self.campaign.materials.of(&config).await.map_err(Unstarted::configuration)?;
-        if run.trial.is_baseline() {
-            // the only run that reads the text itself
+        let mut place = self.campaign.slots.places[slot.0 as usize].clone();
+        if is_baseline {
+            // it needs no card, wherever it is, and is the only run that reads the text itself
+            place = Slot::cpu();
             config.data.path = self.campaign.record.project.join(&config.data.path).to_string_lossy().into_owned();
         }
         if let Encoder::Folder(folder) = &mut config.model.encoder {

@@ -7,6 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::protocol::{Checkpoint, CheckpointKind, Measurement, Prediction, Split};
+use crate::search::space::Point;
 use crate::spec::Direction;
 use crate::store::{Cell, Millis, NewSweep, Reader, Store, SweepRecord, Table};
 use crate::sweep::{Fact, FoldId, Place, RunEnd, RunId, SlotId, SweepEnd, TrialEnd, TrialId};
@@ -38,6 +39,15 @@ impl Story {
         for (seconds, facts) in facts() {
             writer.record(at(seconds), facts).await.expect("is recorded");
         }
+        story
+    }
+
+    /// Told, with a baseline of one fold.
+    pub(super) async fn measured_against() -> Self {
+        let story = Self::told().await;
+        let point = Fact::TrialProposed { trial: TrialId::BASELINE, point: Point::default() };
+        let own = vec![point, started("baseline/0"), finished("baseline/0", 0.81), trial_finished(-1, 0.81, 0.01)];
+        story.store.writer(story.sweep.key).record(at(3642), own).await.expect("is recorded");
         story
     }
 
