@@ -4,11 +4,13 @@
 //!
 //! - core, pure: [`spec`] the file that the user writes; [`search`] which point comes next; [`sweep`] what happens
 //!   next; [`protocol`] the messages of a run; [`metrics`] scores.
-//! - learn, candle: [`text`] from files to windows of tokens and folds; [`model`] windows to logits; [`train`] one run.
+//! - learn, candle: [`text`] from files to windows of tokens and folds; [`model`] windows to logits; [`train`] one run;
+//!   [`baseline`] what it is measured against.
 //! - edge: [`worker`] one run in its process; [`driver`] all runs of a sweep; [`hub`] models to download;
 //!   [`store`] SQLite; [`cli`] the terminal;
 //!   [`settings`] of the machine; [`failure`] errors for people.
 
+pub mod baseline;
 pub mod cli;
 pub mod driver;
 pub mod failure;

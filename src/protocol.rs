@@ -19,6 +19,7 @@ pub struct Job {
     pub sweep: String,
     /// Tells the sweep from all others, also of its name: checkpoints of another are none of this run's.
     pub identity: String,
+    /// Of trial -1 it is the baseline that is to be fitted, not the model of `config`.
     #[serde(flatten)]
     pub run: RunId,
     /// What the sampler chose; already in `config`.

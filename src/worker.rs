@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::baseline;
 use crate::protocol::{Command, Device, Done, Job, Message, PROTOCOL};
 use crate::train::{Fit, fit};
 
@@ -60,12 +61,16 @@ const STOPPED: i32 = 130;
 
 fn run(job: &Job, voice: &mut Voice) -> Result<Done> {
     let _alone = claim(Path::new(&job.directory))?;
-    let device = match job.device {
-        Device::Cpu => candle_core::Device::Cpu,
-        Device::Cuda => candle_core::Device::new_cuda(0).context("cannot use the card")?,
-    };
     let mut report = |message: Message| voice.say(&message);
-    let done = fit(Fit { job, device: &device, report: &mut report })?;
+    let done = if job.run.trial.is_baseline() {
+        baseline::fit(job, &mut report)?
+    } else {
+        let device = match job.device {
+            Device::Cpu => candle_core::Device::Cpu,
+            Device::Cuda => candle_core::Device::new_cuda(0).context("cannot use the card")?,
+        };
+        fit(Fit { job, device: &device, report: &mut report })?
+    };
     Ok(Done { peak_memory_mb: peak_memory_mb(), ..done })
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     if format == Format::Json {
         render::json(&json!({
             "name": spec.name, "config": spec.config, "folds": spec.folds, "search": spec.search,
-            "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
+            "baseline": spec.baseline, "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
             "encoders": named(&materials), "slots": slots.places.len(), "threads": slots.threads,
             "devices": slots.choice, "data": statistics, "warnings": texts::warnings(&statistics, &spec.config),
         }))?;
@@ -52,6 +52,9 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
         statistics.classes.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
     outln!("{}\n", render::table(&["class", "documents"], &classes));
     outln!("trials: {trials} x {} folds = {runs} runs, {}", spec.folds.runs(), slots.choice);
+    if spec.baseline {
+        outln!("  baseline: TF-IDF and a linear model, first, on the same folds");
+    }
     for (trial, point) in points.iter().enumerate() {
         outln!("  {trial}: {point}");
     }

@@ -1,5 +1,6 @@
 //! The command line: the only place that prints.
 
+mod baseline;
 mod check;
 mod doctor;
 mod download;
@@ -10,6 +11,7 @@ mod render;
 mod run;
 mod sql;
 mod texts;
+mod thresholds;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -74,6 +76,8 @@ enum Command {
     Show(read::ShowArgs),
     /// Print the log of a run
     Logs(read::LogsArgs),
+    /// Tune the thresholds from which on labels are given, on a trial's out-of-fold predictions
+    Thresholds(thresholds::ThresholdsArgs),
     /// Ask the database in SQL, read-only; without a query, list its views and columns
     Sql(sql::SqlArgs),
     /// Tell what this machine has, and what is missing
@@ -135,6 +139,7 @@ async fn dispatch(command: Command, settings: &Settings, format: Format) -> Resu
         Command::Ls => read::ls(settings, format).await,
         Command::Show(args) => read::show(args, settings, format).await,
         Command::Logs(args) => read::logs(args, settings, format).await,
+        Command::Thresholds(args) => thresholds::thresholds(args, settings, format).await,
         Command::Sql(args) => sql::sql(args, settings, format).await,
         Command::Doctor => doctor::doctor(settings, format).await,
         Command::Worker => Ok(Code::Good),

@@ -11,7 +11,7 @@ use super::render;
 use crate::driver::Notice;
 use crate::protocol::{Progress, Split};
 use crate::spec::Direction;
-use crate::sweep::{Fact, RunEnd, RunId, SlotId, TrialEnd};
+use crate::sweep::{Fact, RunEnd, RunId, SlotId, TrialEnd, TrialId};
 
 /// Awaits work, and says what is being done once it has taken a second.
 pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
@@ -93,6 +93,9 @@ impl Screen {
 
     fn fact(&mut self, fact: &Fact) {
         match fact {
+            Fact::TrialProposed { trial, .. } if trial.is_baseline() => {
+                self.say("baseline: TF-IDF and a linear model on the same folds");
+            }
             Fact::TrialProposed { trial, point } => self.say(&format!("trial {trial}: {point}")),
             Fact::RunStarted { run, slot, place } => {
                 self.started.insert(*run, Instant::now());
@@ -101,7 +104,8 @@ impl Screen {
                     if let Some(bar) = slots.get(slot.0 as usize) {
                         bar.reset();
                         bar.set_prefix(run.to_string());
-                        bar.set_message("reads its documents");
+                        let is_baseline = run.trial.is_baseline();
+                        bar.set_message(if is_baseline { "TF-IDF, linear model" } else { "reads its documents" });
                     }
                 } else {
                     errln!("run {run} started on {} (pid {})", place.device, place.pid);
@@ -118,16 +122,17 @@ impl Screen {
             }
             Fact::RunEnded { run, end } => self.run_ended(*run, end),
             Fact::TrialEnded { trial, end: TrialEnd::Finished { score, score_se } } => {
-                if self.best.is_none_or(|best| self.direction.better(*score, best)) {
+                let is_better = self.best.is_none_or(|best| self.direction.better(*score, best));
+                if is_better && !trial.is_baseline() {
                     self.best = Some(*score);
                 }
                 let score = render::score_with_error(Some(*score), *score_se);
-                self.say(&format!("trial {trial} finished: {} {score}", self.objective));
+                self.say(&format!("{} finished: {} {score}", named(*trial), self.objective));
             }
             Fact::TrialEnded { trial, end: TrialEnd::Failed { why } } => {
-                self.say(&format!("trial {trial} failed: {why}"));
+                self.say(&format!("{} failed: {why}", named(*trial)));
             }
-            Fact::TrialReopened { trial } => self.say(&format!("trial {trial} is tried again")),
+            Fact::TrialReopened { trial } => self.say(&format!("{} is tried again", named(*trial))),
             _ => {}
         }
     }
@@ -193,6 +198,11 @@ impl Screen {
             }
         }
     }
+}
+
+/// `trial 3`, or `baseline`.
+fn named(trial: TrialId) -> String {
+    if trial.is_baseline() { trial.to_string() } else { format!("trial {trial}") }
 }
 
 /// Until a run is over nobody knows how long one takes.

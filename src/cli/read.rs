@@ -1,8 +1,11 @@
 //! `sweep ls`, `show` and `logs`: what is recorded.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
+use super::baseline::Baseline;
 use super::print::{errln, outln};
 use super::{Format, render};
 use crate::failure::{Code, Failure};
@@ -15,16 +18,17 @@ use crate::sweep::{FoldId, RunId, TrialId};
 pub(super) struct ShowArgs {
     /// Name of the sweep [default: the newest]
     sweep: Option<String>,
-    /// One trial, with its folds
-    #[arg(long, value_name = "N")]
-    trial: Option<u32>,
+    /// One trial, with its folds: its number, or `baseline`
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    trial: Option<TrialId>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct LogsArgs {
     /// Name of the sweep
     sweep: String,
-    /// The run as it is printed elsewhere: TRIAL/FOLD, TRIAL/FOLDrREPEAT, with #ATTEMPT for one attempt
+    /// The run as it is printed elsewhere: TRIAL/FOLD, TRIAL/FOLDrREPEAT, with #ATTEMPT for one attempt; or TRIAL alone
+    /// for all its folds. The baseline's TRIAL is `baseline`
     run: String,
 }
 
@@ -47,12 +51,13 @@ pub(super) async fn ls(settings: &Settings, format: Format) -> Result<Code, Fail
             row.failed.to_string(),
             row.objective.clone(),
             render::score(row.best_score),
+            render::score(row.baseline_score),
             render::duration(row.seconds),
             row.started_at.clone().unwrap_or_default().replace('T', " ").chars().take(16).collect(),
         ]
     };
     let rows: Vec<Vec<String>> = sweeps.iter().map(row).collect();
-    let header = ["sweep", "state", "trials", "failed", "objective", "best", "took", "started (UTC)"];
+    let header = ["sweep", "state", "trials", "failed", "objective", "best", "baseline", "took", "started (UTC)"];
     outln!("{}", render::table(&header, &rows));
     Ok(Code::Good)
 }
@@ -65,7 +70,7 @@ pub(super) async fn show(args: ShowArgs, settings: &Settings, format: Format) ->
         None => reader.latest().await?,
     };
     match args.trial {
-        Some(trial) => show_trial(&reader, &record, TrialId(trial), format).await,
+        Some(trial) => show_trial(&reader, &record, trial, format).await,
         None => show_sweep(&reader, &record, format).await,
     }
 }
@@ -75,9 +80,10 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     let sweep = reader.sweeps().await?.into_iter().find(|row| row.sweep == *name);
     let sweep = sweep.ok_or_else(|| Failure::new(Code::Broken, format!("{name} is gone from the database")))?;
     let (trials, leaderboard) = (reader.trials(name).await?, reader.leaderboard(name).await?);
+    let baseline = Baseline::read(reader, name, leaderboard.first()).await?;
     if format == Format::Json {
         render::json(&json!({
-            "sweep": sweep, "trials": trials, "leaderboard": leaderboard,
+            "sweep": sweep, "trials": trials, "leaderboard": leaderboard, "baseline": baseline,
             "spec": record.spec, "overrides": record.overrides, "encoders": record.encoders,
             "project": record.project,
         }))?;
@@ -104,9 +110,12 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     if !leaderboard.is_empty() {
         outln!("\n{}", render::leaderboard(&sweep.objective, &leaderboard));
     }
+    if let Some(baseline) = baseline {
+        outln!("\n{}", baseline.line(&sweep.direction));
+    }
     let open: Vec<Vec<String>> = trials
         .iter()
-        .filter(|trial| !leaderboard.iter().any(|row| row.trial == trial.trial))
+        .filter(|trial| !trial.trial.is_baseline() && !leaderboard.iter().any(|row| row.trial == trial.trial))
         .map(|trial| {
             let folds = format!("{}/{}", trial.folds_done, trial.folds);
             let why = trial.why.clone().unwrap_or_default();
@@ -129,10 +138,7 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
 async fn show_trial(reader: &Reader, record: &SweepRecord, id: TrialId, format: Format) -> Result<Code, Failure> {
     let name = &record.name;
     let trials = reader.trials(name).await?;
-    let trial: &TrialRow = trials
-        .iter()
-        .find(|trial| trial.trial == id)
-        .ok_or_else(|| Failure::new(Code::Usage, format!("{name} has no trial {id}: it has {}", trials.len())))?;
+    let trial: &TrialRow = trials.iter().find(|trial| trial.trial == id).ok_or_else(|| no_trial(name, id, &trials))?;
     let runs: Vec<RunRow> = reader.runs(name).await?.into_iter().filter(|row| row.run.trial == id).collect();
     let mut metrics = Vec::new();
     for row in &runs {
@@ -142,7 +148,8 @@ async fn show_trial(reader: &Reader, record: &SweepRecord, id: TrialId, format: 
         render::json(&json!({ "trial": trial, "runs": runs, "metrics_of_best_epochs": metrics }))?;
         return Ok(Code::Good);
     }
-    outln!("trial {id} of {name}: {}, {}", state(&trial.state), render::score_with_error(trial.score, trial.score_se));
+    let what = if id.is_baseline() { "baseline".to_owned() } else { format!("trial {id}") };
+    outln!("{what} of {name}: {}, {}", state(&trial.state), render::score_with_error(trial.score, trial.score_se));
     for (key, value) in trial.params.iter() {
         outln!("  {key} = {}", render::value(value));
     }
@@ -176,6 +183,12 @@ async fn show_trial(reader: &Reader, record: &SweepRecord, id: TrialId, format: 
     Ok(Code::Good)
 }
 
+fn no_trial(sweep: &str, id: TrialId, trials: &[TrialRow]) -> Failure {
+    let count = trials.iter().filter(|trial| !trial.trial.is_baseline()).count();
+    let what = if id.is_baseline() { "baseline".to_owned() } else { format!("trial {id}: it has {count}") };
+    Failure::new(Code::Usage, format!("{sweep} has no {what}"))
+}
+
 /// Validation metrics of a run's best epoch, which an earlier attempt may have measured.
 async fn best_epoch(reader: &Reader, sweep: &str, row: &RunRow) -> Result<Vec<MetricRow>, Failure> {
     let wanted = |metric: &MetricRow| metric.split == Split::Validation && Some(metric.epoch) == row.best_epoch;
@@ -204,33 +217,53 @@ fn run_cells(row: &RunRow) -> Vec<String> {
     ]
 }
 
-/// What a run printed.
+/// What a run printed, or all runs of a trial.
 pub(super) async fn logs(args: LogsArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let reader = Reader::open(&settings.db).await?;
     let record = reader.sweep(&args.sweep).await?;
-    let wanted = parse_run(&args.run)?;
-    let runs = reader.runs(&record.name).await?.into_iter().map(|row| row.run);
-    let attempts = runs.filter(|run| run.trial == wanted.trial && run.fold == wanted.fold);
-    let run = if args.run.contains('#') { attempts.into_iter().find(|run| *run == wanted) } else { attempts.max() };
-    let run = run.ok_or_else(|| {
-        Failure::new(Code::Usage, format!("{} has no run {}", record.name, args.run))
-            .hint(format!("`sweep show {} --trial {}` lists its runs", record.name, wanted.trial))
-    })?;
-    let path = log_path(&settings.db, &record.name, run);
-    let bytes = std::fs::read(&path)
-        .map_err(|error| Failure::new(Code::Broken, format!("cannot read {}: {error}", path.display())))?;
-    let text = String::from_utf8_lossy(&bytes);
-    if format == Format::Json {
-        render::json(&json!({ "run": run, "path": path, "text": text }))?;
-    } else if text.is_empty() {
-        errln!("run {run} printed nothing ({})", path.display());
+    let name = &record.name;
+    let runs: Vec<RunId> = reader.runs(name).await?.into_iter().map(|row| row.run).collect();
+    let (trial, wanted) = if let Ok(trial) = args.run.parse::<TrialId>() {
+        (trial, runs.iter().copied().filter(|run| run.trial == trial).collect())
     } else {
-        super::print::out(format_args!("{text}"));
+        let wanted = parse_run(&args.run)?;
+        let attempts = runs.iter().copied().filter(|run| run.trial == wanted.trial && run.fold == wanted.fold);
+        let run = if args.run.contains('#') { attempts.into_iter().find(|run| *run == wanted) } else { attempts.max() };
+        (wanted.trial, Vec::from_iter(run))
+    };
+    if wanted.is_empty() {
+        return Err(Failure::new(Code::Usage, format!("{name} has no run {}", args.run))
+            .hint(format!("`sweep show {name} --trial {trial}` lists its runs")));
+    }
+    let mut logs = Vec::new();
+    for run in wanted {
+        let path = log_path(&settings.db, name, run);
+        let bytes = std::fs::read(&path)
+            .map_err(|error| Failure::new(Code::Broken, format!("cannot read {}: {error}", path.display())))?;
+        logs.push((run, path, String::from_utf8_lossy(&bytes).into_owned()));
+    }
+    if format == Format::Json {
+        let log = |(run, path, text): &(RunId, PathBuf, String)| json!({ "run": run, "path": path, "text": text });
+        match logs.as_slice() {
+            [one] => render::json(&log(one))?,
+            several => render::json(&several.iter().map(log).collect::<Vec<_>>())?,
+        }
+        return Ok(Code::Good);
+    }
+    for (run, path, text) in &logs {
+        if text.is_empty() {
+            errln!("run {run} printed nothing ({})", path.display());
+        } else {
+            if logs.len() > 1 {
+                outln!("run {run} ({}):", path.display());
+            }
+            super::print::out(format_args!("{text}"));
+        }
     }
     Ok(Code::Good)
 }
 
-/// Reads `3/1`, `3/1r2`, `3/1#2`.
+/// Reads `3/1`, `3/1r2`, `3/1#2`, `baseline/0`.
 fn parse_run(text: &str) -> Result<RunId, Failure> {
     let parse = || -> Option<RunId> {
         let (rest, attempt) =
@@ -238,7 +271,7 @@ fn parse_run(text: &str) -> Result<RunId, Failure> {
         let (trial, fold) = rest.split_once('/')?;
         let (fold, repeat) = fold.split_once('r').map_or(Some((fold, 0)), |(fold, n)| Some((fold, n.parse().ok()?)))?;
         let fold = FoldId { repeat, fold: fold.parse().ok()? };
-        Some(RunId { trial: TrialId(trial.parse().ok()?), fold, attempt })
+        Some(RunId { trial: trial.parse().ok()?, fold, attempt })
     };
     parse().ok_or_else(|| Failure::new(Code::Usage, format!("{text:?} is no run: write TRIAL/FOLD, such as 3/1")))
 }

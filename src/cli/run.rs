@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde::Serialize;
 
+use super::baseline::Baseline;
 use super::download::place_encoders;
 use super::print::{errln, outln};
 use super::progress::Screen;
@@ -89,7 +90,8 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
         Failure::spec(&format!("the sweep file that {} was started with", record.name), &problems)
     })?;
     let rows = reader.runs(&record.name).await?;
-    let finished = rows.iter().filter(|run| run.state == RunState::Finished).count();
+    let of_trials = rows.iter().filter(|row| !row.run.trial.is_baseline());
+    let finished = of_trials.filter(|row| row.state == RunState::Finished).count();
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec).saturating_sub(finished))?;
     let encoders = place_encoders(&spec, &record.project, Some(&record.encoders))?;
     let mut materials = Materials::new(record.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
@@ -107,7 +109,7 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     voyage.sail(settings, format).await
 }
 
-/// Runs of the whole sweep.
+/// Runs of all trials.
 fn runs(spec: &Spec) -> usize {
     search::planned_trials(&spec.search) as usize * spec.folds.runs() as usize
 }
@@ -132,18 +134,21 @@ struct Voyage {
 struct Outcome {
     sweep: SweepRow,
     leaderboard: Vec<LeaderboardRow>,
+    baseline: Option<Baseline>,
 }
 
 impl Voyage {
     async fn sail(self, settings: &Settings, format: Format) -> Result<Code, Failure> {
         let Self { store, record, spec, materials, slots, retry_failed } = self;
         let (trials, folds) = (search::planned_trials(&spec.search), spec.folds.runs());
-        errln!("sweep {}: {trials} trials x {folds} folds, {}", record.name, slots.choice);
+        let with = if spec.baseline { " and a baseline" } else { "" };
+        errln!("sweep {}: {trials} trials x {folds} folds{with}, {}", record.name, slots.choice);
         let done = store.reader().runs(&record.name).await?;
         let done = done.iter().filter(|run| run.state == RunState::Finished).count();
         let (objective, direction) = (&spec.search.objective, spec.search.direction);
         let best = outcome(&store, &record.name).await?.sweep.best_score;
-        let mut screen = Screen::new(objective, direction, best, [runs(&spec), done], slots.places.len());
+        let all = runs(&spec) + if spec.baseline { folds as usize } else { 0 };
+        let mut screen = Screen::new(objective, direction, best, [all, done], slots.places.len());
         let campaign = Campaign { store: &store, record: &record, spec: &spec, materials, slots, retry_failed };
         let end = conduct(campaign, &mut |notice| screen.notice(&notice)).await;
         screen.close();
@@ -165,11 +170,13 @@ impl Voyage {
 async fn outcome(store: &Store, name: &str) -> Result<Outcome, Failure> {
     let sweep = store.reader().sweeps().await?.into_iter().find(|row| row.sweep == name);
     let sweep = sweep.ok_or_else(|| Failure::new(Code::Broken, format!("{name} is gone from the database")))?;
-    Ok(Outcome { sweep, leaderboard: store.reader().leaderboard(name).await? })
+    let leaderboard = store.reader().leaderboard(name).await?;
+    let baseline = Baseline::read(store.reader(), name, leaderboard.first()).await?;
+    Ok(Outcome { sweep, leaderboard, baseline })
 }
 
 fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
-    let Outcome { sweep, leaderboard } = outcome;
+    let Outcome { sweep, leaderboard, baseline } = outcome;
     let SweepRow { sweep: name, finished, failed, trials, seconds, .. } = sweep;
     let took = render::duration(*seconds);
     outln!();
@@ -184,6 +191,9 @@ fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
         if leaderboard.iter().any(|row| row.tied_with_best && row.rank > 1) {
             outln!("= not told apart from the best: within one standard error of the difference");
         }
+    }
+    if let Some(baseline) = baseline {
+        outln!("{}\n", baseline.line(&sweep.direction));
     }
     let db =
         if database.as_os_str() == "experiments.db" { String::new() } else { format!(" --db {}", database.display()) };

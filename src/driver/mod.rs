@@ -79,6 +79,7 @@ pub async fn conduct(
     let plan = Plan {
         search: campaign.spec.search.clone(),
         folds: campaign.spec.folds.clone(),
+        baseline: campaign.spec.baseline,
         slots: campaign.slots.places.len() as u32,
         retries: RETRIES,
     };
@@ -255,13 +256,20 @@ impl Driver<'_> {
     async fn start(&mut self, run: RunId, slot: SlotId) -> Result<Place, Unstarted> {
         let point = self.sweep.trial(run.trial).map(|trial| trial.point.clone()).unwrap_or_default();
         let spec = self.campaign.spec;
-        let config = spec.config_at(&point).map_err(Unstarted::configuration)?;
+        let is_baseline = run.trial.is_baseline();
+        let config = if is_baseline { Ok(spec.config.clone()) } else { spec.config_at(&point) };
+        let config = config.map_err(Unstarted::configuration)?;
         let material = self.campaign.materials.of(&config).await.map_err(Unstarted::configuration)?;
-        let config = self.campaign.materials.encoders().located(&config);
+        let mut config = self.campaign.materials.encoders().located(&config);
+        let mut place = self.campaign.slots.places[slot.0 as usize].clone();
+        if is_baseline {
+            // it needs no card, wherever it is, and is the only run that reads the text itself
+            place = Slot::cpu();
+            config.data.path = self.campaign.record.project.join(&config.data.path).to_string_lossy().into_owned();
+        }
         let (train, validation) = material.folds.split(run.fold.repeat, run.fold.fold);
         let database = self.campaign.store.reader().path();
         let name = &self.campaign.record.name;
-        let place = self.campaign.slots.places[slot.0 as usize].clone();
         let job = Job {
             protocol: protocol::PROTOCOL,
             sweep: name.clone(),

@@ -25,6 +25,12 @@ pub struct Slot {
     pub visible: String,
 }
 
+impl Slot {
+    pub(super) fn cpu() -> Self {
+        Self { device: Device::Cpu, name: "cpu".to_owned(), visible: String::new() }
+    }
+}
+
 #[derive(Debug, Error)]
 pub enum SlotError {
     #[error("no card was found{0}; resources.devices = \"cpu\" runs without")]
@@ -80,7 +86,7 @@ impl Slots {
     fn cores(resources: &Resources, machine: &Machine, runs: usize, why: &str) -> Self {
         let count = resources.slots_per_device.unwrap_or(machine.cores).min(runs).max(1);
         let threads = (machine.cores / count).max(1);
-        let slot = Slot { device: Device::Cpu, name: "cpu".to_owned(), visible: String::new() };
+        let slot = Slot::cpu();
         let at_once = if count == 1 { "one run at a time".to_owned() } else { format!("{count} runs at once") };
         let thread_words = if threads == 1 { "one thread".to_owned() } else { format!("{threads} threads") };
         let choice = format!("CPU with {} cores{why}: {at_once}, {thread_words} each", machine.cores);

@@ -15,6 +15,9 @@ mod ranking;
 mod single_label;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod threshold_tests;
+mod thresholds;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use multi_label::multi;
 pub use single_label::single;
+pub use thresholds::{Average, CrossFitted, Scores, Thresholds, Tuned, UNTUNED, cross_fit, tune_thresholds};
 
 use crate::spec::Direction;
 use confusion::Counts;

@@ -64,7 +64,7 @@ pub fn multi(truth: &[Vec<u32>], probabilities: &[f64], classes: usize, threshol
     }
 }
 
-fn dense(truth: &[Vec<u32>], classes: usize) -> Vec<bool> {
+pub(super) fn dense(truth: &[Vec<u32>], classes: usize) -> Vec<bool> {
     let mut cells = vec![false; truth.len() * classes];
     for (labels, row) in truth.iter().zip(cells.chunks_exact_mut(classes)) {
         for &label in labels {

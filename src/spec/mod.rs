@@ -45,6 +45,8 @@ pub struct Spec {
     pub name: String,
     /// The configuration where nothing is varied, or at the first point where only points are good.
     pub config: Config,
+    /// Whether a linear model is run on the same folds, so that everyone sees what the trials gain over it.
+    pub baseline: bool,
     pub folds: FoldPlan,
     pub search: Search,
     pub resources: Resources,
@@ -85,6 +87,7 @@ impl Spec {
         if !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) || name.starts_with('.') {
             reader.problem("name", format!("{name:?}: letters, digits, - _ and . only (it names a folder)"));
         }
+        let baseline = reader.flag("baseline", true);
         for section in ["data", "text", "model", "train"] {
             reader.ask(section);
         }
@@ -103,7 +106,7 @@ impl Spec {
                 return Err(problems.sorted());
             }
         };
-        let spec = Self { name, config, folds, search, resources, document };
+        let spec = Self { name, config, baseline, folds, search, resources, document };
         if problems.is_empty() {
             spec.check_space(&mut problems);
         }

@@ -94,6 +94,7 @@ impl Reader {
         self.all(query.bind(sweep.0).bind(seq as i64)).await
     }
 
+    /// In their order, the baseline first.
     pub async fn trials(&self, sweep: &str) -> Result<Vec<TrialRow>, StoreError> {
         self.all(sqlx::query("select * from trials where sweep = ? order by trial").bind(sweep)).await
     }
@@ -104,9 +105,15 @@ impl Reader {
         self.all(query.bind(sweep)).await
     }
 
-    /// Best first.
+    /// The finished trials, best first.
     pub async fn leaderboard(&self, sweep: &str) -> Result<Vec<LeaderboardRow>, StoreError> {
-        self.all(sqlx::query("select * from leaderboard where sweep = ? order by rank, trial").bind(sweep)).await
+        let query = sqlx::query("select * from leaderboard where sweep = ? and not baseline order by rank, trial");
+        self.all(query.bind(sweep)).await
+    }
+
+    /// The baseline, if the sweep has one.
+    pub async fn baseline(&self, sweep: &str) -> Result<Option<TrialRow>, StoreError> {
+        self.optional(sqlx::query("select * from trials where sweep = ? and baseline").bind(sweep)).await
     }
 
     /// All that one run has measured, in the order of its steps.

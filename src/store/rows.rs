@@ -64,6 +64,7 @@ pub struct SweepRow {
     pub why: Option<String>,
     /// Runs of one finished trial.
     pub folds: u32,
+    pub baseline_score: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,16 +1,28 @@
 //! What is true for ever about a sweep. The store writes facts, the screen folds them, resume replays them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::protocol::{Checkpoint, Measurement, Prediction};
 use crate::search::space::Point;
 
-/// A trial's number within its sweep, from 0.
+/// A trial's number within its sweep, from 0; [`TrialId::BASELINE`] comes before them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct TrialId(pub u32);
+pub struct TrialId(pub i32);
+
+impl TrialId {
+    /// What trials are measured against. It is scored on the same folds as they are, and is no point of the space: the
+    /// numbers from 0 on, which points are drawn from, stay theirs.
+    pub const BASELINE: Self = Self(-1);
+
+    pub fn is_baseline(self) -> bool {
+        self == Self::BASELINE
+    }
+}
 
 /// One fold of one repeat of the cross-validation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +44,10 @@ pub struct RunId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SlotId(pub u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a trial is a number from 0 on, or `baseline`")]
+pub struct NoTrial;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
@@ -134,9 +150,22 @@ pub enum SweepEnd {
     },
 }
 
+/// `3`, or `baseline`: also the name of its directory.
 impl fmt::Display for TrialId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        if self.is_baseline() { f.write_str("baseline") } else { write!(f, "{}", self.0) }
+    }
+}
+
+/// As it is shown, or as it is stored.
+impl FromStr for TrialId {
+    type Err = NoTrial;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "baseline" {
+            return Ok(Self::BASELINE);
+        }
+        text.parse().ok().filter(|number| *number >= Self::BASELINE.0).map(Self).ok_or(NoTrial)
     }
 }
 

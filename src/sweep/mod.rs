@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use crate::protocol::{Checkpoint, Done, Measurement, Prediction};
 use crate::search;
+use crate::search::space::Point;
 use crate::spec::{FoldPlan, Search};
 use trial::{FoldState, Trial};
 
@@ -20,6 +21,8 @@ use trial::{FoldState, Trial};
 pub struct Plan {
     pub search: Search,
     pub folds: FoldPlan,
+    /// Whether the folds are run with the baseline first.
+    pub baseline: bool,
     /// Runs at once.
     pub slots: u32,
     /// How often a run whose process died is tried again.
@@ -140,6 +143,11 @@ impl Sweep {
         self.trials.get(&id)
     }
 
+    /// Points of the space that were proposed so far: the number of the next trial.
+    fn proposed(&self) -> u32 {
+        self.trials.last_key_value().map_or(0, |(last, _)| (last.0 + 1) as u32)
+    }
+
     /// Decides what follows from an event.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Effects { sweep: self, list: Vec::new() };
@@ -249,6 +257,9 @@ impl Effects<'_> {
             self.record(Fact::RunEnded { run, end: RunEnd::Interrupted { why } });
         }
         self.sweep.slots.fill(None);
+        if self.sweep.plan.baseline && self.sweep.trial(TrialId::BASELINE).is_none() {
+            self.record(Fact::TrialProposed { trial: TrialId::BASELINE, point: Point::default() });
+        }
         self.settle();
         self.fill();
     }
@@ -325,7 +336,7 @@ impl Effects<'_> {
     /// A stop that came when nothing was left to do stopped nothing.
     fn stopped_or_finished(&self, why: String) -> SweepEnd {
         let open = self.sweep.trials().any(|(_, trial)| trial.end.is_none());
-        let next = search::propose(&self.sweep.plan.search, self.sweep.trials.len() as u32);
+        let next = search::propose(&self.sweep.plan.search, self.sweep.proposed());
         if open || next.is_some() { SweepEnd::Stopped { why } } else { SweepEnd::Finished }
     }
 
@@ -338,9 +349,9 @@ impl Effects<'_> {
     }
 
     fn propose(&mut self) -> Option<RunId> {
-        let trial = TrialId(self.sweep.trials.len() as u32);
-        let point = search::propose(&self.sweep.plan.search, trial.0)?;
-        self.record(Fact::TrialProposed { trial, point });
+        let number = self.sweep.proposed();
+        let point = search::propose(&self.sweep.plan.search, number)?;
+        self.record(Fact::TrialProposed { trial: TrialId(number as i32), point });
         self.waiting()
     }
 

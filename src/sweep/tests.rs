@@ -14,6 +14,7 @@ use crate::spec::{Direction, Sampler};
 fn plan(values: &[i64], k: u32, slots: u32) -> Plan {
     let values = values.iter().map(|value| json!(value)).collect();
     Plan {
+        baseline: false,
         search: Search {
             sampler: Sampler::Grid,
             objective: "macro_f1".into(),
@@ -28,7 +29,7 @@ fn plan(values: &[i64], k: u32, slots: u32) -> Plan {
     }
 }
 
-fn run(trial: u32, fold: u32, attempt: u32) -> RunId {
+fn run(trial: i32, fold: u32, attempt: u32) -> RunId {
     RunId { trial: TrialId(trial), fold: FoldId { repeat: 0, fold }, attempt }
 }
 
@@ -128,10 +129,7 @@ fn a_lost_run_continues_as_the_next_attempt() {
     let mut facts = Vec::new();
     let mut sweep = Sweep::new(plan.clone());
     for event in [Event::Begin, started(run(0, 0, 1)), started(run(0, 1, 1)), done(run(0, 1, 1), 0.5)] {
-        facts.extend(sweep.handle(event).into_iter().filter_map(|effect| match effect {
-            Effect::Record(fact) => Some(fact),
-            _ => None,
-        }));
+        facts.extend(recorded(sweep.handle(event)));
     }
     let mut again = Sweep::replay(plan, &facts);
     assert_snapshot!(trace(&mut again, &[Event::Begin, started(run(0, 0, 2)), done(run(0, 0, 2), 0.7)]));
@@ -161,6 +159,48 @@ fn a_score_that_is_no_number_fails_the_trial() {
     assert_snapshot!(trace(&mut sweep, &script));
 }
 
+/// Its folds come first and have no number of the space; that it fails fails nothing.
+#[test]
+fn a_baseline_comes_first_and_fails_alone() {
+    let plan = Plan { baseline: true, ..plan(&[7], 2, 1) };
+    let mut sweep = Sweep::new(plan.clone());
+    let baseline = |fold, attempt| RunId { trial: TrialId::BASELINE, ..run(0, fold, attempt) };
+    let failed = Event::Exited { run: baseline(1, 1), exit: Exit::Failed { why: "no such file".into() } };
+    let script = [
+        Event::Begin,
+        started(baseline(0, 1)),
+        done(baseline(0, 1), 0.5),
+        started(baseline(1, 1)),
+        failed,
+        started(run(0, 0, 1)),
+        done(run(0, 0, 1), 0.75),
+        started(run(0, 1, 1)),
+        done(run(0, 1, 1), 0.25),
+        Event::RetryFailed,
+        Event::Begin,
+        started(baseline(1, 2)),
+        done(baseline(1, 2), 0.25),
+    ];
+    assert_snapshot!(trace(&mut sweep, &script));
+
+    // a sweep from before there were baselines gets one when it goes on
+    let mut old = Sweep::new(Plan { baseline: false, ..plan.clone() });
+    let facts: Vec<Fact> = recorded(old.handle(Event::Begin)).collect();
+    let mut again = Sweep::replay(plan, &facts);
+    assert_snapshot!(trace(&mut again, &[Event::Begin]), @r"
+    > SweepResumed
+      trial baseline: 
+      spawn baseline/0 on 0
+    ");
+}
+
+fn recorded(effects: Vec<Effect>) -> impl Iterator<Item = Fact> {
+    effects.into_iter().filter_map(|effect| match effect {
+        Effect::Record(fact) => Some(fact),
+        _ => None,
+    })
+}
+
 /// What the world does next to a live run.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
@@ -176,11 +216,11 @@ fn fate() -> impl Strategy<Value = Fate> {
 }
 
 proptest! {
-    /// A run is handed out once, a slot holds one run, a trial ends once, nothing starts after a stop, and the
-    /// recorded facts replay to the same state.
+    /// A run is handed out once, a slot holds one run, a trial ends once, nothing starts after a stop, the recorded
+    /// facts replay to the same state, and a baseline takes no point from the space.
     #[test]
-    fn laws(slots in 1u32..5, k in 1u32..4, trials in 1i64..6, fates in prop::collection::vec((fate(), 0usize..8), 0..80)) {
-        let plan = plan(&(0..trials).collect::<Vec<_>>(), k, slots);
+    fn laws(slots in 1u32..5, k in 1u32..4, trials in 1i64..6, baseline: bool, fates in prop::collection::vec((fate(), 0usize..8), 0..80)) {
+        let plan = Plan { baseline, ..plan(&(0..trials).collect::<Vec<_>>(), k, slots) };
         let mut sweep = Sweep::new(plan.clone());
         let (mut facts, mut live, mut seen, mut ended) = (Vec::new(), Vec::<(RunId, SlotId)>::new(), BTreeSet::new(), BTreeSet::new());
         let mut stopped = false;
@@ -230,10 +270,13 @@ proptest! {
             });
         }
         let again = Sweep::replay(plan, &facts);
-        prop_assert_eq!(again.trials, sweep.trials);
-        prop_assert_eq!(again.phase, sweep.phase);
+        prop_assert_eq!(&again.trials, &sweep.trials);
+        prop_assert_eq!(&again.phase, &sweep.phase);
         if left == Some(SweepEnd::Finished) {
-            prop_assert_eq!(ended.len(), trials as usize);
+            prop_assert_eq!(ended.len(), trials as usize + usize::from(baseline));
+            let of_space = sweep.trials().filter(|(id, _)| !id.is_baseline());
+            let points: Vec<String> = of_space.map(|(_, trial)| trial.point.to_string()).collect();
+            prop_assert_eq!(points, (0..trials).map(|x| format!("x = {x}")).collect::<Vec<_>>());
         }
     }
 }

@@ -7,12 +7,12 @@ use candle_core::Result;
 use super::examples::Examples;
 use super::trainer::{INFERENCE, Trainer};
 use crate::metrics::{Report, Truth};
-use crate::protocol::Prediction;
+use crate::protocol::{Job, Prediction};
 use crate::text::Corpus;
 
 /// What a model says of the validation documents.
-pub(super) struct Evaluation {
-    pub(super) report: Report,
+pub(crate) struct Evaluation {
+    pub(crate) report: Report,
     /// [documents, classes], row by row
     pub(super) probabilities: Vec<f64>,
 }
@@ -20,7 +20,6 @@ pub(super) struct Evaluation {
 /// Scores the validation documents.
 pub(super) fn evaluate(examples: &Examples<'_>, trainer: &Trainer) -> Result<Evaluation> {
     let (job, corpus) = (examples.job, examples.corpus);
-    let classes = corpus.classes().len();
     let mut of: HashMap<u32, Vec<f64>> = HashMap::new();
     // without activations more fits
     for piece in examples.pieces(&job.validation, INFERENCE * trainer.limits().tokens, None)? {
@@ -29,23 +28,29 @@ pub(super) fn evaluate(examples: &Examples<'_>, trainer: &Trainer) -> Result<Eva
         of.extend(piece.documents.into_iter().zip(rows));
     }
     let logits: Vec<f64> = job.validation.iter().flat_map(|document| of[document].iter().copied()).collect();
-    let labels = |document: &u32| corpus.labels(*document as usize);
-    let (report, probabilities) = if corpus.is_multi_label() {
-        let probabilities: Vec<f64> = logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
-        let truth: Vec<Vec<u32>> = job.validation.iter().map(|document| labels(document).to_vec()).collect();
-        let thresholds = thresholds(examples);
-        (Truth::Multi(&truth).report(&probabilities, classes, &thresholds), probabilities)
-    } else {
-        let probabilities: Vec<f64> = logits.chunks_exact(classes).flat_map(softmax).collect();
-        let truth: Vec<u32> = job.validation.iter().map(|document| labels(document)[0]).collect();
-        (Truth::Single(&truth).report(&probabilities, classes, &[]), probabilities)
-    };
-    Ok(Evaluation { report, probabilities })
+    Ok(Evaluation::new(job, corpus, &logits))
 }
 
 impl Evaluation {
+    /// From the logits of the validation documents, [documents, classes], row by row.
+    pub(crate) fn new(job: &Job, corpus: &Corpus, logits: &[f64]) -> Self {
+        let classes = corpus.classes().len();
+        let labels = |document: &u32| corpus.labels(*document as usize);
+        let (report, probabilities) = if corpus.is_multi_label() {
+            let probabilities: Vec<f64> = logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
+            let truth: Vec<Vec<u32>> = job.validation.iter().map(|document| labels(document).to_vec()).collect();
+            let thresholds = thresholds(job, corpus);
+            (Truth::Multi(&truth).report(&probabilities, classes, &thresholds), probabilities)
+        } else {
+            let probabilities: Vec<f64> = logits.chunks_exact(classes).flat_map(softmax).collect();
+            let truth: Vec<u32> = job.validation.iter().map(|document| labels(document)[0]).collect();
+            (Truth::Single(&truth).report(&probabilities, classes, &[]), probabilities)
+        };
+        Self { report, probabilities }
+    }
+
     /// All metrics by name, those of a class as `f1/CLASS`.
-    pub(super) fn measures(&self, corpus: &Corpus) -> BTreeMap<String, f64> {
+    pub(crate) fn measures(&self, corpus: &Corpus) -> BTreeMap<String, f64> {
         let mut values = self.report.values.clone();
         values.insert("undefined_classes".to_owned(), self.report.undefined_classes as f64);
         for (class, scores) in corpus.classes().iter().zip(&self.report.per_class) {
@@ -56,10 +61,9 @@ impl Evaluation {
     }
 
     /// One prediction a document.
-    pub(super) fn predictions(&self, examples: &Examples<'_>) -> Vec<Prediction> {
-        let (job, corpus) = (examples.job, examples.corpus);
+    pub(crate) fn predictions(&self, job: &Job, corpus: &Corpus) -> Vec<Prediction> {
         let rows = self.probabilities.chunks_exact(corpus.classes().len());
-        let thresholds = thresholds(examples);
+        let thresholds = thresholds(job, corpus);
         let name = |class: usize| corpus.classes()[class].clone();
         job.validation
             .iter()
@@ -88,10 +92,10 @@ impl Evaluation {
 }
 
 /// From which probability on each label is given.
-fn thresholds(examples: &Examples<'_>) -> Vec<f64> {
-    let train = &examples.job.config.train;
+fn thresholds(job: &Job, corpus: &Corpus) -> Vec<f64> {
+    let train = &job.config.train;
     let of = |class: &String| train.thresholds.get(class).copied().unwrap_or(train.threshold);
-    examples.corpus.classes().iter().map(of).collect()
+    corpus.classes().iter().map(of).collect()
 }
 
 fn list(labels: impl Iterator<Item = String>) -> String {

@@ -20,7 +20,7 @@ use super::vectors::{self, Vectors, VectorsError};
 use super::{batches, memory, schedule};
 use crate::model::{Classifier, Precision, PretrainedError, Sizes, read_sizes, read_weights};
 use crate::protocol::{Checkpoint, CheckpointKind, Done, Job, Measurement, Message, Progress, Split};
-use crate::spec::{self, Encoder, Train};
+use crate::spec::{self, Encoder, LabelEmbeddings, Train};
 use crate::text::{Corpus, CorpusError, hex};
 
 #[derive(Debug, Error)]
@@ -134,6 +134,10 @@ impl<'r, 'a> Run<'r, 'a> {
         let (sizes, given) = encoder(job, corpus)?;
         let classes = corpus.classes().len();
         let model = Classifier::new(&sizes, &job.config.model, classes, train.freeze, given, train.seed, device)?;
+        if job.config.model.label_embeddings == LabelEmbeddings::Names {
+            let names: Vec<Vec<u32>> = (0..classes).map(|class| corpus.class_tokens(class).to_vec()).collect();
+            model.name_labels(&names, corpus.special())?;
+        }
         let precision = precision(train, device)?;
         let trained_layers = sizes.num_hidden_layers.saturating_sub(train.freeze.layers);
         let tokens = memory::tokens(train, &sizes, trained_layers, job.threads, device);
@@ -373,7 +377,7 @@ impl<'r, 'a> Run<'r, 'a> {
             self.trainer.model().params().set(&checkpoint::load_weights(&best)?)?;
             evaluate(&self.examples, &self.trainer)?
         };
-        for chunk in evaluation.predictions(&self.examples).chunks(PREDICTIONS) {
+        for chunk in evaluation.predictions(job, self.examples.corpus).chunks(PREDICTIONS) {
             self.say(Message::Predictions { predictions: chunk.to_vec() })?;
         }
         Ok(Done {

@@ -16,6 +16,7 @@ mod trainer;
 mod vectors;
 
 pub use checkpoint::{CheckpointError, load_weights};
+pub(crate) use evaluate::Evaluation;
 pub use fit::{Fit, FitError, fit};
 pub use trainer::{Input, Limits, Piece, Step, Trainer};
 pub use vectors::{VectorsError, prune_vectors};

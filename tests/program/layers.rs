@@ -18,8 +18,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("text", &["spec"]),
     ("model", &["spec", "text"]),
     ("train", &["spec", "text", "model", "metrics", "protocol"]),
+    ("baseline", &["text", "train", "protocol"]),
     // edge: does not know itself but where it says so: the driver records in the store, and fetches from the hub
-    ("worker", &["protocol", "train"]),
+    ("worker", &["protocol", "train", "baseline"]),
     ("store", &["spec", "search", "protocol", "sweep"]),
     ("hub", &[]),
     ("driver", &["spec", "search", "protocol", "sweep", "text", "model", "store", "hub"]),
@@ -27,7 +28,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("failure", &["driver", "spec", "store", "text"]),
     (
         "cli",
-        &["driver", "failure", "hub", "protocol", "search", "settings", "spec", "store", "sweep", "text", "worker"],
+        &[
+            "driver", "failure", "hub", "metrics", "protocol", "search", "settings", "spec", "store", "sweep", "text",
+            "worker",
+        ],
     ),
     ("main", &["cli"]),
 ];

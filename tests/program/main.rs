@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 mod bad_input;
+mod baseline;
 mod hub;
 mod interruptions;
 mod layers;

@@ -22,8 +22,9 @@ pub(crate) struct Outcome {
     pub(crate) err: String,
 }
 
-/// A small sweep over `docs.jsonl`: two trials of two folds.
+/// A small sweep over `docs.jsonl`: two trials of two folds, and no baseline.
 pub(crate) const SPEC: &str = r#"
+baseline = false
 [data]
 path = "docs.jsonl"
 [folds]

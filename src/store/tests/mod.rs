@@ -1,5 +1,6 @@
 mod reading;
 mod safety;
 mod story;
+mod upgrade;
 mod views;
 mod writing;

@@ -7,6 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::protocol::{Checkpoint, CheckpointKind, Measurement, Prediction, Split};
+use crate::search::space::Point;
 use crate::spec::Direction;
 use crate::store::{Cell, Millis, NewSweep, Reader, Store, SweepRecord, Table};
 use crate::sweep::{Fact, FoldId, Place, RunEnd, RunId, SlotId, SweepEnd, TrialEnd, TrialId};
@@ -38,6 +39,15 @@ impl Story {
         for (seconds, facts) in facts() {
             writer.record(at(seconds), facts).await.expect("is recorded");
         }
+        story
+    }
+
+    /// Told, with a baseline of one fold.
+    pub(super) async fn measured_against() -> Self {
+        let story = Self::told().await;
+        let point = Fact::TrialProposed { trial: TrialId::BASELINE, point: Point::default() };
+        let own = vec![point, started("baseline/0"), finished("baseline/0", 0.81), trial_finished(-1, 0.81, 0.01)];
+        story.store.writer(story.sweep.key).record(at(3642), own).await.expect("is recorded");
         story
     }
 
@@ -108,10 +118,11 @@ pub(super) fn run(text: &str) -> RunId {
     let (run, attempt) = text.split_once('#').unwrap_or((text, "1"));
     let (trial, fold) = run.split_once('/').expect("trial/fold");
     let number = |text: &str| text.parse::<u32>().expect("a number");
-    RunId { trial: TrialId(number(trial)), fold: FoldId { repeat: 0, fold: number(fold) }, attempt: number(attempt) }
+    let trial = trial.parse().expect("a trial");
+    RunId { trial, fold: FoldId { repeat: 0, fold: number(fold) }, attempt: number(attempt) }
 }
 
-pub(super) fn proposed(trial: u32, learning_rate: f64) -> Fact {
+pub(super) fn proposed(trial: i32, learning_rate: f64) -> Fact {
     let point = [
         ("train.learning_rate".to_owned(), json!(learning_rate)),
         ("model.label_attention".to_owned(), json!("doc")),
@@ -162,11 +173,11 @@ pub(super) fn ended(text: &str, end: RunEnd) -> Fact {
     Fact::RunEnded { run: run(text), end }
 }
 
-fn trial_finished(trial: u32, score: f64, score_se: f64) -> Fact {
+fn trial_finished(trial: i32, score: f64, score_se: f64) -> Fact {
     trial_ended(trial, TrialEnd::Finished { score, score_se: Some(score_se) })
 }
 
-fn trial_ended(trial: u32, end: TrialEnd) -> Fact {
+fn trial_ended(trial: i32, end: TrialEnd) -> Fact {
     Fact::TrialEnded { trial: TrialId(trial), end }
 }
 

@@ -12,30 +12,31 @@ async fn view(story: &Story, sql: &str) -> String {
 
 #[tokio::test]
 async fn sweeps() {
-    let story = Story::told().await;
+    let story = Story::measured_against().await;
     let mut other = new_sweep("lr");
     (other.trials, other.direction) = (None, Direction::Minimize);
     story.store.create_sweep(other, at(4000)).await.expect("is created");
     insta::assert_snapshot!(view(&story, "select * from sweeps").await.replace(env!("CARGO_PKG_VERSION"), "VERSION"), @r#"
-    sweep | state | sampler | objective | direction | trials | finished | failed | best_trial | best_score | started_at | ended_at | seconds | why | folds | documents | classes | overrides | spec | spec_path | project | host | version
-    lr | running | grid | macro_f1 | maximize | 6 | 3 | 1 | 0 | 0.82 | 2026-11-23T09:39:00.123Z | - | 40.0 | - | 2 | 4 | ["体育","财经"] | ["folds.k=2"] | name = "lr"
-     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION
+    sweep | state | sampler | objective | direction | trials | finished | failed | best_trial | best_score | started_at | ended_at | seconds | why | folds | documents | classes | overrides | spec | spec_path | project | host | version | baseline_score
+    lr | running | grid | macro_f1 | maximize | 6 | 3 | 1 | 0 | 0.82 | 2026-11-23T09:39:00.123Z | - | 42.0 | - | 2 | 4 | ["体育","财经"] | ["folds.k=2"] | name = "lr"
+     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION | 0.81
     lr-2 | running | grid | macro_f1 | minimize | 0 | 0 | 0 | - | - | - | - | 0.0 | - | 2 | 4 | ["体育","财经"] | ["folds.k=2"] | name = "lr"
-     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION
+     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION | -
     "#);
 }
 
 #[tokio::test]
 async fn trials() {
-    let story = Story::told().await;
+    let story = Story::measured_against().await;
     insta::assert_snapshot!(view(&story, "select * from trials").await, @r#"
-    sweep | trial | state | score | score_se | folds_done | folds | params | seconds | why | score_so_far | proposed_at | ended_at
-    lr | 0 | finished | 0.82 | 0.02 | 2 | 2 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 18.0 | - | 0.8200000000000001 | 2026-11-23T09:39:00.123Z | 2026-11-23T09:39:10.123Z
-    lr | 1 | failed | - | - | 0 | 2 | {"train.learning_rate":0.01,"model.label_attention":"doc","text.normalize":["nfkc"]} | 11.0 | fold 0: its macro_f1 is NaN | - | 2026-11-23T09:39:10.123Z | 2026-11-23T09:39:16.123Z
-    lr | 2 | finished | 0.8 | 0.01 | 2 | 2 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]} | 12.0 | - | 0.8 | 2026-11-23T09:39:17.123Z | 2026-11-23T10:39:25.123Z
-    lr | 3 | finished | 0.5 | 0.0 | 2 | 2 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 10.0 | - | 0.5 | 2026-11-23T10:39:25.123Z | 2026-11-23T10:39:30.123Z
-    lr | 4 | running | - | - | 1 | 2 | {"train.learning_rate":0.0001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 10.0 | - | 0.75 | 2026-11-23T10:39:30.123Z | -
-    lr | 5 | waiting | - | - | 0 | 2 | {"train.learning_rate":0.1,"model.label_attention":"doc","text.normalize":["nfkc"]} | - | - | - | 2026-11-23T10:39:40.123Z | -
+    sweep | trial | state | score | score_se | folds_done | folds | params | seconds | why | score_so_far | proposed_at | ended_at | baseline
+    lr | 0 | finished | 0.82 | 0.02 | 2 | 2 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 18.0 | - | 0.8200000000000001 | 2026-11-23T09:39:00.123Z | 2026-11-23T09:39:10.123Z | 0
+    lr | 1 | failed | - | - | 0 | 2 | {"train.learning_rate":0.01,"model.label_attention":"doc","text.normalize":["nfkc"]} | 11.0 | fold 0: its macro_f1 is NaN | - | 2026-11-23T09:39:10.123Z | 2026-11-23T09:39:16.123Z | 0
+    lr | 2 | finished | 0.8 | 0.01 | 2 | 2 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]} | 12.0 | - | 0.8 | 2026-11-23T09:39:17.123Z | 2026-11-23T10:39:25.123Z | 0
+    lr | 3 | finished | 0.5 | 0.0 | 2 | 2 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 10.0 | - | 0.5 | 2026-11-23T10:39:25.123Z | 2026-11-23T10:39:30.123Z | 0
+    lr | 4 | running | - | - | 1 | 2 | {"train.learning_rate":0.0001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 10.0 | - | 0.75 | 2026-11-23T10:39:30.123Z | - | 0
+    lr | 5 | waiting | - | - | 0 | 2 | {"train.learning_rate":0.1,"model.label_attention":"doc","text.normalize":["nfkc"]} | - | - | - | 2026-11-23T10:39:40.123Z | - | 0
+    lr | -1 | finished | 0.81 | 0.01 | 1 | 2 | {} | 0.0 | - | 0.81 | 2026-11-23T10:39:42.123Z | 2026-11-23T10:39:42.123Z | 1
     "#);
 }
 
@@ -55,22 +56,23 @@ async fn params() {
 
 #[tokio::test]
 async fn runs() {
-    let story = Story::told().await;
+    let story = Story::measured_against().await;
     insta::assert_snapshot!(view(&story, "select * from runs").await, @r"
-    sweep | trial | repeat | fold | attempt | state | score | best_epoch | epochs | device | host | pid | seconds | peak_memory_mb | why | slot | started_at | ended_at
-    lr | 0 | 0 | 0 | 1 | finished | 0.8 | 2 | 3 | cuda:0 | box | 4001 | 9.0 | 512 | - | 0 | 2026-11-23T09:39:01.123Z | 2026-11-23T09:39:10.123Z
-    lr | 0 | 0 | 1 | 1 | finished | 0.84 | 2 | 3 | cuda:1 | box | 4001 | 9.0 | 512 | - | 1 | 2026-11-23T09:39:01.123Z | 2026-11-23T09:39:10.123Z
-    lr | 1 | 0 | 0 | 1 | failed | - | - | - | cuda:0 | box | 4001 | 2.0 | - | out of memory | 0 | 2026-11-23T09:39:11.123Z | 2026-11-23T09:39:13.123Z
-    lr | 1 | 0 | 1 | 1 | cancelled | - | - | - | cuda:1 | box | 4001 | 6.0 | - | another fold of its trial failed | 1 | 2026-11-23T09:39:11.123Z | 2026-11-23T09:39:17.123Z
-    lr | 1 | 0 | 0 | 2 | failed | - | - | - | cuda:0 | box | 4002 | 3.0 | - | its macro_f1 is NaN | 0 | 2026-11-23T09:39:13.123Z | 2026-11-23T09:39:16.123Z
-    lr | 2 | 0 | 0 | 1 | interrupted | - | - | - | cuda:0 | box | 4001 | 2.0 | - | stopped by the user | 0 | 2026-11-23T09:39:18.123Z | 2026-11-23T09:39:20.123Z
-    lr | 2 | 0 | 0 | 2 | finished | 0.79 | 2 | 3 | cuda:0 | box | 4002 | 5.0 | 512 | - | 0 | 2026-11-23T10:39:20.123Z | 2026-11-23T10:39:25.123Z
-    lr | 2 | 0 | 1 | 1 | finished | 0.81 | 2 | 3 | cuda:1 | box | 4001 | 5.0 | 512 | - | 1 | 2026-11-23T10:39:20.123Z | 2026-11-23T10:39:25.123Z
-    lr | 3 | 0 | 0 | 1 | finished | 0.5 | 2 | 3 | cuda:0 | box | 4001 | 5.0 | 512 | - | 0 | 2026-11-23T10:39:25.123Z | 2026-11-23T10:39:30.123Z
-    lr | 3 | 0 | 1 | 1 | finished | 0.5 | 2 | 3 | cuda:1 | box | 4001 | 5.0 | 512 | - | 1 | 2026-11-23T10:39:25.123Z | 2026-11-23T10:39:30.123Z
-    lr | 4 | 0 | 0 | 1 | finished | 0.75 | 2 | 3 | cuda:0 | box | 4001 | 10.0 | 512 | - | 0 | 2026-11-23T10:39:30.123Z | 2026-11-23T10:39:40.123Z
-    lr | 4 | 0 | 1 | 1 | running | - | - | - | cuda:1 | box | 4001 | - | - | - | 1 | 2026-11-23T10:39:30.123Z | -
-    lr | 5 | 0 | 0 | 1 | failed | - | - | - | - | - | - | - | - | no such program | - | - | 2026-11-23T10:39:40.123Z
+    sweep | trial | repeat | fold | attempt | state | score | best_epoch | epochs | device | host | pid | seconds | peak_memory_mb | why | slot | started_at | ended_at | baseline
+    lr | 0 | 0 | 0 | 1 | finished | 0.8 | 2 | 3 | cuda:0 | box | 4001 | 9.0 | 512 | - | 0 | 2026-11-23T09:39:01.123Z | 2026-11-23T09:39:10.123Z | 0
+    lr | 0 | 0 | 1 | 1 | finished | 0.84 | 2 | 3 | cuda:1 | box | 4001 | 9.0 | 512 | - | 1 | 2026-11-23T09:39:01.123Z | 2026-11-23T09:39:10.123Z | 0
+    lr | 1 | 0 | 0 | 1 | failed | - | - | - | cuda:0 | box | 4001 | 2.0 | - | out of memory | 0 | 2026-11-23T09:39:11.123Z | 2026-11-23T09:39:13.123Z | 0
+    lr | 1 | 0 | 1 | 1 | cancelled | - | - | - | cuda:1 | box | 4001 | 6.0 | - | another fold of its trial failed | 1 | 2026-11-23T09:39:11.123Z | 2026-11-23T09:39:17.123Z | 0
+    lr | 1 | 0 | 0 | 2 | failed | - | - | - | cuda:0 | box | 4002 | 3.0 | - | its macro_f1 is NaN | 0 | 2026-11-23T09:39:13.123Z | 2026-11-23T09:39:16.123Z | 0
+    lr | 2 | 0 | 0 | 1 | interrupted | - | - | - | cuda:0 | box | 4001 | 2.0 | - | stopped by the user | 0 | 2026-11-23T09:39:18.123Z | 2026-11-23T09:39:20.123Z | 0
+    lr | 2 | 0 | 0 | 2 | finished | 0.79 | 2 | 3 | cuda:0 | box | 4002 | 5.0 | 512 | - | 0 | 2026-11-23T10:39:20.123Z | 2026-11-23T10:39:25.123Z | 0
+    lr | 2 | 0 | 1 | 1 | finished | 0.81 | 2 | 3 | cuda:1 | box | 4001 | 5.0 | 512 | - | 1 | 2026-11-23T10:39:20.123Z | 2026-11-23T10:39:25.123Z | 0
+    lr | 3 | 0 | 0 | 1 | finished | 0.5 | 2 | 3 | cuda:0 | box | 4001 | 5.0 | 512 | - | 0 | 2026-11-23T10:39:25.123Z | 2026-11-23T10:39:30.123Z | 0
+    lr | 3 | 0 | 1 | 1 | finished | 0.5 | 2 | 3 | cuda:1 | box | 4001 | 5.0 | 512 | - | 1 | 2026-11-23T10:39:25.123Z | 2026-11-23T10:39:30.123Z | 0
+    lr | 4 | 0 | 0 | 1 | finished | 0.75 | 2 | 3 | cuda:0 | box | 4001 | 10.0 | 512 | - | 0 | 2026-11-23T10:39:30.123Z | 2026-11-23T10:39:40.123Z | 0
+    lr | 4 | 0 | 1 | 1 | running | - | - | - | cuda:1 | box | 4001 | - | - | - | 1 | 2026-11-23T10:39:30.123Z | - | 0
+    lr | 5 | 0 | 0 | 1 | failed | - | - | - | - | - | - | - | - | no such program | - | - | 2026-11-23T10:39:40.123Z | 0
+    lr | -1 | 0 | 0 | 1 | finished | 0.81 | 2 | 3 | cuda:0 | box | 4001 | 0.0 | 512 | - | 0 | 2026-11-23T10:39:42.123Z | 2026-11-23T10:39:42.123Z | 1
     ");
 }
 
@@ -116,19 +118,20 @@ async fn predictions() {
 
 #[tokio::test]
 async fn leaderboard() {
-    let story = Story::told().await;
+    let story = Story::measured_against().await;
     insta::assert_snapshot!(view(&story, "select * from leaderboard").await, @r#"
-    sweep | rank | trial | score | score_se | tied_with_best | params
-    lr | 1 | 0 | 0.82 | 0.02 | 1 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]}
-    lr | 2 | 2 | 0.8 | 0.01 | 1 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]}
-    lr | 3 | 3 | 0.5 | 0.0 | 0 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]}
+    sweep | rank | trial | score | score_se | tied_with_best | params | baseline
+    lr | 1 | 0 | 0.82 | 0.02 | 1 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 0
+    lr | 2 | 2 | 0.8 | 0.01 | 1 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]} | 0
+    lr | 3 | 3 | 0.5 | 0.0 | 0 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 0
+    lr | - | -1 | 0.81 | 0.01 | 1 | {} | 1
     "#);
 }
 
 #[tokio::test]
 async fn the_documented_views_and_columns_are_those_that_there_are() {
     let story = Story::untold().await;
-    let names = "select name from sqlite_master where type = 'view' order by rowid";
+    let names = "select name from sqlite_master where type = 'view' order by name";
     let mut found = String::new();
     for row in story.reader().query(names).await.expect("lists the views").rows {
         let crate::store::Cell::Text(name) = &row[0] else { panic!("a view without a name") };
@@ -136,7 +139,9 @@ async fn the_documented_views_and_columns_are_those_that_there_are() {
         writeln!(found, "{name}: {}", table.columns.join(" ")).expect("a string takes text");
     }
     let mut documented = String::new();
-    for view in schema() {
+    let mut views = schema();
+    views.sort_by_key(|view| view.name);
+    for view in views {
         let columns: Vec<&str> = view.columns.iter().map(|column| column.name).collect();
         writeln!(documented, "{}: {}", view.name, columns.join(" ")).expect("a string takes text");
         assert!(!view.about.is_empty() && view.columns.iter().all(|column| !column.about.is_empty()));
@@ -146,7 +151,7 @@ async fn the_documented_views_and_columns_are_those_that_there_are() {
 
 #[tokio::test]
 async fn every_example_of_the_documentation_answers() {
-    let story = Story::told().await;
+    let story = Story::measured_against().await;
     let document = include_str!("../../../docs/sql.md");
     let mut answers = String::new();
     for block in document.split("```sql\n").skip(1) {
@@ -159,6 +164,10 @@ async fn every_example_of_the_documentation_answers() {
     1 | 0 | 0.82 | 0.02 | 1 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]}
     2 | 2 | 0.8 | 0.01 | 1 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]}
     3 | 3 | 0.5 | 0.0 | 0 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]}
+    - | -1 | 0.81 | 0.01 | 1 | {}
+
+    repeat | fold | baseline | best | gain
+    0 | 0 | 0.81 | 0.8 | -0.01
 
     name | value | trials | mean | best
     model.label_attention | doc | 3 | 0.7067 | 0.82
@@ -187,7 +196,7 @@ async fn every_example_of_the_documentation_answers() {
     乙 | 财经 | 1 | 1
 
     host | device | runs | seconds | peak_memory_mb
-    box | cuda:0 | 7 | 36.0 | 512
+    box | cuda:0 | 8 | 36.0 | 512
     box | cuda:1 | 5 | 25.0 | 512
     - | - | 1 | - | -
     "#);

@@ -164,15 +164,15 @@ async fn acknowledged_facts_outlive_kill_9() {
         .spawn()
         .expect("starts");
     let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
-    let mut recorded = |least: u32| {
+    let mut recorded = |least: i32| {
         lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let trial = line.strip_prefix("recorded ")?.parse::<u32>().ok()?;
+            let trial = line.strip_prefix("recorded ")?.parse::<i32>().ok()?;
             (trial >= least).then_some(trial)
         })
     };
     let last = recorded(40).expect("it records");
     child.kill().expect("is killed");
-    let last = recorded(u32::MAX).unwrap_or(last);
+    let last = recorded(i32::MAX).unwrap_or(last);
     child.wait().expect("is dead");
 
     assert!(path.with_extension("db-wal").exists(), "it could not close");
