@@ -13,11 +13,13 @@ pub struct Settings {
     pub db: PathBuf,
     /// What is logged to stderr, as a filter of `tracing`: `warn`, `info`, `sweep=debug`.
     pub log: String,
+    /// Most megabytes of segment vectors of frozen encoders that are kept beside the database for later runs.
+    pub cache_mb: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { db: "experiments.db".into(), log: "warn".into() }
+        Self { db: "experiments.db".into(), log: "warn".into(), cache_mb: 20_000 }
     }
 }
 
@@ -33,7 +35,7 @@ impl Settings {
         }
         layers
             .merge(Toml::file(PROJECT_FILE))
-            .merge(Env::prefixed("SWEEP_").only(&["db", "log"]))
+            .merge(Env::prefixed("SWEEP_").only(&["db", "log", "cache_mb"]))
             .extract()
             .map_err(Box::new)
     }

@@ -17,6 +17,7 @@ use crate::settings::Settings;
 use crate::spec::Spec;
 use crate::store::{LeaderboardRow, NewSweep, RunState, Store, StoreError, SweepRecord, SweepRow, SweepState};
 use crate::sweep::SweepEnd;
+use crate::train::prune_vectors;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -142,6 +143,7 @@ impl Voyage {
         let Self { store, record, spec, materials, slots, retry_failed } = self;
         let (trials, folds) = (search::planned_trials(&spec.search), spec.folds.runs());
         let with = if spec.baseline { " and a baseline" } else { "" };
+        prune_vectors(&cache_of(&settings.db), settings.cache_mb << 20);
         errln!("sweep {}: {trials} trials x {folds} folds{with}, {}", record.name, slots.choice);
         let done = store.reader().runs(&record.name).await?;
         let done = done.iter().filter(|run| run.state == RunState::Finished).count();

@@ -21,6 +21,8 @@ pub enum MaterialError {
     Folds { reason: FoldError, classes: Vec<String> },
     #[error("model.{key}: {what}")]
     Model { key: &'static str, what: String },
+    #[error("train.{key}: {what}")]
+    Train { key: &'static str, what: String },
     #[error("the configuration at {point} cannot run:\n{problems}")]
     Point { point: Point, problems: Problems },
     #[error("with {point}: {source}")]
@@ -86,6 +88,7 @@ impl Materials {
     /// Prepares what the points of a sweep will need, so that what cannot run is known before anything runs.
     pub async fn prepare(&mut self, spec: &Spec) -> Result<(), MaterialError> {
         let material = self.of(&spec.config).await?;
+        check_labels(spec, &material.corpus)?;
         let (objective, found) = (&spec.search.objective, material.corpus.classes().len());
         let needed = objective.strip_prefix("precision_at_").and_then(|k| k.parse().ok()).unwrap_or(0);
         if found < needed {
@@ -142,6 +145,16 @@ impl Materials {
         }
         Ok(())
     }
+}
+
+/// Labels that the sweep file names must be those of the documents.
+fn check_labels(spec: &Spec, corpus: &Corpus) -> Result<(), MaterialError> {
+    let classes = corpus.classes();
+    let Some(unknown) = spec.config.train.thresholds.keys().find(|label| !classes.contains(label)) else {
+        return Ok(());
+    };
+    let what = format!("no document has the label {unknown:?}; labels: {}", classes.join(", "));
+    Err(MaterialError::Train { key: "thresholds", what })
 }
 
 fn make(project: &Path, cache: &Path, plan: &FoldPlan, config: &Config) -> Result<Material, MaterialError> {

@@ -23,3 +23,5 @@ pub use vectors::{VectorsError, prune_vectors};
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "driver", "failure", "hub", "metrics", "protocol", "search", "settings", "spec", "store", "sweep", "text",
-            "worker",
+            "train", "worker",
         ],
     ),
     ("main", &["cli"]),
