@@ -216,7 +216,9 @@ fn check(name: &str, fused: bool) {
             .to_tensor(param.value().dims())
             .expect("a tensor")
             .unwrap_or_else(|| panic!("{name}: no gradient of {weight}"));
-        close(&format!("the gradient of {weight}"), distance(&ours, &gradient));
+        // a key's bias has no gradient in theory: what there is of it is noise
+        let noise = if weight.ends_with("key.bias") { 10.0 } else { 1.0 };
+        close(&format!("the gradient of {weight}"), distance(&ours, &gradient) / noise);
     }
     steps(&golden, &model, fused);
 }
@@ -262,6 +264,9 @@ fn equal_to_the_reference() {
         .collect();
     names.sort();
     assert!(names.len() >= 12, "{names:?}");
+    // others by hand, such as those of real encoders: paths with colons between them
+    let others = std::env::var("SWEEP_GOLDEN").unwrap_or_default();
+    names.extend(others.split(':').filter(|path| !path.is_empty()).map(str::to_owned));
     for name in names {
         for fused in [true, false] {
             check(&name, fused);
