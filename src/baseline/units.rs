@@ -2,8 +2,10 @@
 
 /// The units of a text in their order: words where a script spaces them, else single characters. White space is none.
 ///
-/// So n-grams are of characters in Chinese and Japanese, of words in English. Measured on 1,300 English manual pages,
-/// 1- and 2-grams of words score as high as character 2- to 5-grams within words, with a quarter of the entries.
+/// So n-grams are of characters in Chinese and Japanese, of words in English. Measured with a linear model: on Chinese
+/// novels 3-grams add nothing to 1- and 2-grams of characters (macro F1 0.579 and 0.578); on 1,300 English manual pages
+/// 1- and 2-grams of words reach 0.696, those of characters 0.663, character 2- to 5-grams within words 0.690 with four
+/// times the entries.
 pub(super) fn units(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -23,8 +23,7 @@ pub(crate) struct Outcome {
 }
 
 /// A small sweep over `docs.jsonl`: two trials of two folds, and no baseline.
-pub(crate) const SPEC: &str = r#"
-baseline = false
+pub(crate) const SPEC: &str = r#"baseline = false
 [data]
 path = "docs.jsonl"
 [folds]
