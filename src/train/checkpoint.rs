@@ -138,23 +138,6 @@ pub(super) fn load<S: DeserializeOwned>(path: &Path) -> Result<Option<Contents<S
     Ok(Some((tensors, state)))
 }
 
-/// The state of a file alone, whatever its numbers are; none if there is no such file.
-pub(super) fn load_state<S: DeserializeOwned>(path: &Path) -> io::Result<Option<S>> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut length = [0; 8];
-    file.read_exact(&mut length)?;
-    let mut header = vec![0; 8];
-    header.copy_from_slice(&length);
-    file.take(u64::from_le_bytes(length)).read_to_end(&mut header)?;
-    let read = SafeTensors::read_metadata(&header).map_err(io::Error::other)?.1;
-    let state = read.metadata().as_ref().and_then(|map| map.get(STATE)).cloned().unwrap_or_default();
-    Ok(Some(serde_json::from_str(&state)?))
-}
-
 /// The weights of a checkpoint, by name.
 pub fn load_weights(path: &Path) -> Result<HashMap<String, Tensor>, CheckpointError> {
     let missing = || CheckpointError::Read { path: path.to_owned(), source: io::ErrorKind::NotFound.into() };

@@ -120,6 +120,8 @@ struct Run<'r, 'a> {
     evaluation: Option<Evaluation>,
     directory: PathBuf,
     saved: Instant,
+    /// What the newest checkpoint holds.
+    written: Option<State>,
     report: &'r mut dyn FnMut(Message) -> std::io::Result<()>,
 }
 
@@ -167,6 +169,7 @@ impl<'r, 'a> Run<'r, 'a> {
             evaluation: None,
             directory: PathBuf::from(&job.directory),
             saved: Instant::now(),
+            written: None,
             report,
         })
     }
@@ -199,6 +202,9 @@ impl<'r, 'a> Run<'r, 'a> {
                         state.step
                     );
                     self.trainer.resume(state.tokens, state.scaler);
+                    // the one before takes the place of a newest that cannot be used; that may stay where it is, too
+                    let _ = fs::rename(&path, self.directory.join(LAST[0]));
+                    self.written = Some(state.clone());
                     self.state = state;
                     return;
                 }
@@ -329,19 +335,17 @@ impl<'r, 'a> Run<'r, 'a> {
     /// Writes the checkpoint to go on from; the one before it stays until the next.
     fn save_last(&mut self) -> Result<(), FitError> {
         let [last, previous] = LAST.map(|name| self.directory.join(name));
-        let before = checkpoint::load_state::<State>(&last).ok().flatten();
-        if before.is_some() {
-            // without it the newest has no one before it, no more
-            let _ = fs::rename(&last, &previous);
+        if self.written.is_some() {
+            // a second name: the newest is there at any moment. Where that cannot be, the newest has none before it
+            let _ = fs::remove_file(&previous);
+            let _ = fs::hard_link(&last, &previous);
         }
         let tensors = self.trainer.tensors()?;
         self.save(CheckpointKind::Last, LAST[0], &tensors)?;
         self.saved = Instant::now();
-        let needed: Vec<String> = [Some(&self.state), before.as_ref()]
-            .into_iter()
-            .flatten()
-            .filter_map(|state| state.best.map(Best::file))
-            .collect();
+        let before = self.written.replace(self.state.clone());
+        let kept = [Some(&self.state), before.as_ref()].into_iter().flatten();
+        let needed: Vec<String> = kept.filter_map(|state| state.best.map(Best::file)).collect();
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with("best-") && !needed.contains(&name) {

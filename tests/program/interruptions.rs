@@ -150,30 +150,93 @@ fn a_reader_who_has_heard_enough_is_no_panic() {
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
 
-/// Killed after a new best was written and before the last checkpoint spoke of it.
-#[test]
-fn a_best_that_the_last_checkpoint_does_not_know_gives_way() {
+/// One long epoch after the other, with a checkpoint after every batch.
+const SLOW: [&str; 8] = [
+    "run",
+    "small.toml",
+    "--set",
+    "train.epochs=2",
+    "--set",
+    "train.batch_size=1",
+    "--set",
+    "train.checkpoint_seconds=0",
+];
+/// Runs in the middle of their first epoch.
+const WITHIN: &str = "select distinct r.trial, r.fold, r.pid from runs r join checkpoints c using (sweep, trial, repeat, fold) \
+                      where r.state = 'running' and c.kind = 'last' and c.epoch = 0";
+
+/// A project whose epochs last.
+fn slow_project() -> Project {
     let project = Project::new();
-    let child = project.start(&LONG);
-    project.wait_for(UNDER_WAY);
+    project.write("docs.jsonl", crate::support::documents(240));
+    project
+}
+
+fn undisturbed_slow() -> Vec<String> {
+    let project = slow_project();
+    let outcome = project.sweep(&SLOW);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    project.sql(SCORES)
+}
+
+/// The log of a run with all its attempts.
+fn log_of(project: &Project, row: &str) -> String {
+    project.sweep(&["logs", "small", &directory_of(row)]).out
+}
+
+#[test]
+fn a_run_goes_on_in_the_middle_of_an_epoch() {
+    let project = slow_project();
+    let child = project.command(&SLOW).env("SWEEP_LOG", "info").stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let row = project.wait_for(WITHIN).remove(0);
+    signal(pid_of(&row), Signal::KILL);
+    let outcome = end(child);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    let log = log_of(&project, &row);
+    assert!(log.contains("resumed in epoch 1 after ") && !log.contains("after 0 batches"), "{log}");
+    assert_eq!(project.sql(SCORES), undisturbed_slow());
+}
+
+#[test]
+fn of_a_damaged_checkpoint_the_one_before_is_used() {
+    let project = slow_project();
+    let child = project.start(&SLOW);
+    // two checkpoints at least: the first has none before it
+    let rows = project.wait_for(WITHIN);
+    let directories: Vec<_> =
+        rows.iter().map(|row| project.path("experiments/small").join(directory_of(row))).collect();
+    let both = |directory: &std::path::PathBuf| directory.join("last.previous.safetensors").exists();
+    let begun = std::time::Instant::now();
+    while !directories.iter().any(both) {
+        assert!(begun.elapsed().as_secs() < 60, "no second checkpoint in {directories:?}");
+        std::thread::yield_now();
+    }
     signal(child.id(), Signal::KILL);
     end(child);
-    let under_way = "select distinct trial, fold from runs where state = 'running' order by 1, 2";
-    let mut caught = Vec::new();
-    for row in project.sql(under_way) {
-        let directory = project.path("experiments/small").join(row.replace(',', "/"));
-        let (best, previous) = (directory.join("best.safetensors"), directory.join("best.previous.safetensors"));
-        if directory.join("last.safetensors").exists() && !previous.exists() && best.exists() {
-            std::fs::rename(&best, previous).unwrap();
-            std::fs::write(&best, "a newer best").unwrap();
-            caught.push(row);
-        }
+    let mut damaged = Vec::new();
+    for (row, directory) in rows.iter().zip(&directories).filter(|(_, directory)| both(directory)) {
+        // one bit of one weight
+        let path = directory.join("last.safetensors");
+        let Ok(mut bytes) = std::fs::read(&path) else { continue };
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        damaged.push(row);
     }
-    assert_eq!(project.sweep(&["resume"]).code, Some(0));
-    let begun_anew =
-        project.sql("select trial, fold from metrics where attempt = 2 group by 1, 2 having min(epoch) = 1");
-    assert!(caught.iter().all(|run| !begun_anew.contains(run)), "{caught:?} were caught, {begun_anew:?} began anew");
-    assert_eq!(project.sql(SCORES), undisturbed());
+    let outcome = project.command(&["resume"]).env("SWEEP_LOG", "info").output().unwrap();
+    assert_eq!(outcome.status.code(), Some(0));
+    assert!(!damaged.is_empty());
+    for row in damaged {
+        let log = log_of(&project, row);
+        assert!(log.contains("its numbers are not those that were written"), "{log}");
+        assert!(log.contains("resumed in epoch"), "{log}");
+    }
+    assert_eq!(project.sql(SCORES), undisturbed_slow());
+}
+
+/// `TRIAL/FOLD` of a row that begins with them.
+fn directory_of(row: &str) -> String {
+    row.split(',').take(2).collect::<Vec<_>>().join("/")
 }
 
 #[test]
