@@ -223,3 +223,65 @@ impl Trainer {
 
 /// How many times the tokens fit when no activations are kept.
 pub(super) const INFERENCE: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::model::{Document, Sizes};
+    use crate::spec::Spec;
+    use crate::text::{Special, windows};
+
+    /// 8 documents of 3 classes, learned by heart; the losses on the way.
+    fn losses(precision: Precision) -> Vec<f64> {
+        let text = "data.path = \"a.csv\"
+            [model]
+            hidden = 16
+            heads = 2
+            layers = 2
+            intermediate = 32
+            segment_len = 8
+            stride = 6
+            max_segments = 4
+            aggregator = { heads = 2 }
+            [train]
+            learning_rate = 3e-3";
+        let config = Spec::parse("x", text, &[]).unwrap_or_else(|problems| panic!("{problems}")).config;
+        let sizes = Sizes {
+            vocab_size: 40,
+            hidden_size: 16,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            intermediate_size: 32,
+            max_position_embeddings: 8,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+        };
+        let (model, train) = (&config.model, &config.train);
+        let classifier = Classifier::new(&sizes, model, 3, train.freeze, HashMap::new(), 5, &Device::Cpu);
+        let documents = (0..8u32).map(|number| {
+            let tokens: Vec<u32> = (0..9 + number).map(|i| 4 + (i * 7 + number * number * 5) % 36).collect();
+            Document { number, windows: windows(tokens.len(), model), tokens }
+        });
+        let batch = Batch::new(documents, Special { cls: 2, sep: 3, pad: 0, unknown: 1 });
+        let piece = Piece {
+            documents: (0..8).collect(),
+            input: Input::Tokens(batch),
+            labels: (0..8).map(|number| vec![number * number % 3]).collect(),
+        };
+        let limits = Limits { tokens: 10_000, precision };
+        let mut trainer = Trainer::new(classifier.expect("a model"), train, &[3, 5, 0], 8, limits).expect("a trainer");
+        (0..60).map(|step| trainer.step(std::slice::from_ref(&piece), 1.0, Some(step)).expect("a step").loss).collect()
+    }
+
+    #[test]
+    fn bfloat16_learns_as_well_as_f32() {
+        let (f32, bf16) = (losses(Precision::F32), losses(Precision::Bf16));
+        assert_ne!(f32, bf16, "nothing was rounded");
+        assert!(f32[0] > 0.8 && f32[59] < 0.05, "{} to {}", f32[0], f32[59]);
+        for (step, (a, b)) in f32.iter().zip(&bf16).enumerate() {
+            assert!((a - b).abs() < 5e-3, "step {step}: {a} in f32, {b} in bfloat16");
+        }
+    }
+}

@@ -215,6 +215,8 @@ fn of_a_damaged_checkpoint_the_one_before_is_used() {
     end(child);
     let mut damaged = Vec::new();
     for (row, directory) in rows.iter().zip(&directories).filter(|(_, directory)| both(directory)) {
+        // its worker has heard of the end, and is on its way out
+        std::fs::File::open(directory.join("lock")).unwrap().lock().unwrap();
         // one bit of one weight
         let path = directory.join("last.safetensors");
         let Ok(mut bytes) = std::fs::read(&path) else { continue };

@@ -1,4 +1,10 @@
-//! Matrix products by the `gemm` crate, behind checks that make them safe.
+//! Matrix products: in f32 by the `gemm` crate, in bfloat16 by whatever is fastest on this CPU.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod bf16;
+#[cfg(test)]
+mod tests;
 
 use gemm::Parallelism;
 
@@ -52,8 +58,17 @@ pub(super) enum Threads {
     All,
 }
 
+impl Threads {
+    /// For loops of rayon: tasks that one thread takes together.
+    pub(super) fn fewest_tasks(self) -> usize {
+        match self {
+            Self::One => usize::MAX,
+            Self::All => 1,
+        }
+    }
+}
+
 /// target = a b, or target += a b.
-#[expect(clippy::needless_pass_by_value, reason = "a target is written once")]
 pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads, precision: Precision) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "the inner sizes of a product");
@@ -64,9 +79,19 @@ pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Thre
         n <= target.row_stride && (m - 1) * target.row_stride + n <= target.numbers.len(),
         "a product beyond its target"
     );
+    match precision {
+        Precision::Bf16 => bf16::product(target, a, b, by),
+        // f16 is for other devices
+        Precision::F32 | Precision::F16 => product_f32(target, a, b, by),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a target is written once")]
+fn product_f32(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
     let threads = rayon::current_num_threads();
     let parallelism = if by == Threads::All && threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };
-    // SAFETY: both operands and the target hold all rows and columns that the strides reach: checked above and in
+    // SAFETY: both operands and the target hold all rows and columns that the strides reach: checked by `product` and
     // `Matrix::new` (transposing keeps the numbers that are reached). The target is borrowed exclusively.
     #[allow(unsafe_code, reason = "the product takes pointers and strides")]
     unsafe {
