@@ -1,5 +1,7 @@
 //! Tokens per second of training and inference on given documents: our half of `benches/side_by_side.py`.
 
+#![allow(clippy::print_stdout, reason = "its figures are what it is for")]
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn document(number: u32, length: usize) -> Document {
-        Document { number, tokens: Vec::new(), windows: vec![0..length] }
+        Document { number, tokens: Vec::new(), windows: std::iter::once(0..length).collect() }
     }
 
     #[test]

@@ -428,13 +428,12 @@ fn encoder(job: &Job, corpus: &Corpus) -> Result<(Sizes, HashMap<String, Tensor>
 fn precision(train: &Train, device: &Device) -> Result<Precision, FitError> {
     let on_cpu = matches!(device, Device::Cpu);
     match train.precision {
-        spec::Precision::F32 => Ok(Precision::F32),
-        spec::Precision::Bf16 => Ok(Precision::Bf16),
         spec::Precision::F16 if on_cpu => Err(FitError::F16OnCpu),
         spec::Precision::F16 => Ok(Precision::F16),
         // on the CPU products of bf16 are no faster than those of f32 (docs/performance.md)
-        spec::Precision::Auto if on_cpu => Ok(Precision::F32),
-        spec::Precision::Auto => Ok(Precision::Bf16),
+        spec::Precision::Auto if !on_cpu => Ok(Precision::Bf16),
+        spec::Precision::Bf16 => Ok(Precision::Bf16),
+        spec::Precision::F32 | spec::Precision::Auto => Ok(Precision::F32),
     }
 }
 

@@ -246,13 +246,15 @@ impl CustomOp2 for Fused {
                 let parts = parts.zip(self.cut_mut(&mut kept.up, Tile::wanted));
                 let parts: Vec<_> = parts.zip(self.cut_mut(&mut kept.down, Tile::wanted)).collect();
                 tiles.zip(parts).for_each(|((tile, y), (((((q, kv), context), attended), up), down))| {
-                    self.forward(numbers, tile, self.of(x, tile), y, Kept { q, kv, context, attended, up, down });
+                    let mut kept = Kept { q, kv, context, attended, up, down };
+                    self.forward(numbers, tile, self.of(x, tile), y, &mut kept);
                 });
             } else {
                 tiles.for_each(|(tile, y)| {
                     let mut rooms = self.kept_rooms(tile.rows.len(), tile.wanted.len());
                     let Kept { q, kv, context, attended, up, down } = &mut rooms;
-                    self.forward(numbers, tile, self.of(x, tile), y, Kept { q, kv, context, attended, up, down });
+                    let mut kept = Kept { q: &mut **q, kv, context, attended, up, down };
+                    self.forward(numbers, tile, self.of(x, tile), y, &mut kept);
                 });
             }
             Ok(())
@@ -381,7 +383,7 @@ impl Fused {
         product(target, Matrix::new(x, rows, k, k), weight, Threads::One, self.precision);
     }
 
-    fn forward(&self, numbers: &Numbers<'_>, tile: &Tile, x: &[f32], y: &mut [f32], kept: Kept<&mut [f32]>) {
+    fn forward(&self, numbers: &Numbers<'_>, tile: &Tile, x: &[f32], y: &mut [f32], kept: &mut Kept<&mut [f32]>) {
         let (width, inner, rows) = (self.width, self.inner, tile.wanted.len());
         let eps = self.block.eps as f32;
         let firsts = self.wanted_rows(x, tile.sequences.clone());
@@ -491,7 +493,7 @@ impl Fused {
         let tiles = self.tiles.par_iter().zip(parts).zip(dx);
         tiles
             .map(|((tile, ((((((q, kv), attended), up), down), normed), hidden)), dx)| {
-                let slopes = Slopes { q, kv, attended, up, down, normed, hidden };
+                let mut slopes = Slopes { q, kv, attended, up, down, normed, hidden };
                 let kept = Kept {
                     q: self.wanted_of(&kept.q, tile),
                     kv: self.of(&kept.kv, tile),
@@ -500,7 +502,7 @@ impl Fused {
                     up: self.wanted_of(&kept.up, tile),
                     down: self.wanted_of(&kept.down, tile),
                 };
-                self.backward(numbers, tile, self.wanted_of(dy, tile), &kept, slopes, dx)
+                self.backward(numbers, tile, self.wanted_of(dy, tile), &kept, &mut slopes, dx)
             })
             .collect()
     }
@@ -511,7 +513,7 @@ impl Fused {
         tile: &Tile,
         dy: &[f32],
         kept: &Kept<&[f32]>,
-        slopes: Slopes<&mut [f32]>,
+        slopes: &mut Slopes<&mut [f32]>,
         dx: Option<&mut [f32]>,
     ) -> Sums {
         let (width, inner, rows) = (self.width, self.inner, tile.wanted.len());

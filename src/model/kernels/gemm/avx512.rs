@@ -79,8 +79,8 @@ impl Avx512 {
                     let left = COLUMNS * strip;
                     for (strip, a) in packed.chunks_exact(ROWS * pairs).enumerate() {
                         let top = ROWS * strip;
-                        let part = Target { numbers: &mut numbers[top * stride + left..], row_stride: stride, add };
-                        self.multiply(a, b, part, ROWS.min(count - top), COLUMNS.min(n - left));
+                        let mut part = Target { numbers: &mut numbers[top * stride + left..], row_stride: stride, add };
+                        self.multiply(a, b, &mut part, ROWS.min(count - top), COLUMNS.min(n - left));
                     }
                 }
             });
@@ -88,6 +88,7 @@ impl Avx512 {
     }
 
     /// Lines from `first` on, as many as there is room for, and of each the numbers in `depth`.
+    #[expect(clippy::unused_self, reason = "the proof that the CPU has the instructions")]
     fn pack<const WIDTH: usize>(self, lines: Matrix<'_>, first: usize, depth: Range<usize>, packed: &mut [f32]) {
         #[expect(unsafe_code, reason = "not every CPU has the instructions")]
         // SAFETY: the CPU has them, or there were no `self`.
@@ -97,7 +98,8 @@ impl Avx512 {
     }
 
     /// One strip of rows times one of columns.
-    fn multiply(self, a: &[f32], b: &[f32], target: Target<'_>, rows: usize, columns: usize) {
+    #[expect(clippy::unused_self, reason = "the proof that the CPU has the instructions")]
+    fn multiply(self, a: &[f32], b: &[f32], target: &mut Target<'_>, rows: usize, columns: usize) {
         #[expect(unsafe_code, reason = "not every CPU has the instructions")]
         // SAFETY: the CPU has them, or there were no `self`.
         unsafe {
@@ -166,6 +168,7 @@ fn beside(lines: Matrix<'_>, there: Range<usize>, depth: &Range<usize>) -> [__m5
 /// Rows to columns.
 #[inline]
 #[target_feature(enable = "avx512f")]
+#[expect(clippy::large_types_passed_by_value, reason = "it is inlined, and the rows stay in registers")]
 fn transposed(rows: [__m512; 16]) -> [__m512; 16] {
     let mut fours = [_mm512_setzero_ps(); 16];
     for (fours, rows) in fours.as_chunks_mut::<4>().0.iter_mut().zip(rows.as_chunks::<4>().0) {
@@ -196,7 +199,7 @@ fn transposed(rows: [__m512; 16]) -> [__m512; 16] {
 
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[expect(clippy::needless_range_loop, reason = "by constant index, sums stay in registers")]
-fn multiply(a: &[f32], b: &[f32], target: Target<'_>, rows: usize, columns: usize) {
+fn multiply(a: &[f32], b: &[f32], target: &mut Target<'_>, rows: usize, columns: usize) {
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     for (a, b) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<COLUMNS>().0) {
         let (first, second) = b.split_at(16);
