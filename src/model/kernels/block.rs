@@ -3,8 +3,8 @@
 //! Rows go through all of the block a few sequences at a time, so that what lies between two products stays in the
 //! cache and threads meet twice a block instead of at every operation. For the backward pass five tensors are kept
 //! (queries, keys and values, attention's output, the sums before both norms, and what GELU saw: 10 x hidden numbers a
-//! row); the rest is
-//! computed again. candle's own graph would zero and add a tensor for every gradient of every operation in between.
+//! row); the rest is computed again. candle's own graph would zero and add a tensor for every gradient of every
+//! operation in between.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::attention::{Attention, Heads, attention};
 use super::dropout::Mask;
 use super::gelu::gelu;
-use super::gemm::{Matrix, Target, Threads, product};
+use super::gemm::{Matrix, Operand, Target, Threads, product};
 use super::linear::linear;
 use super::math::{self, vectorised};
 use super::norm::{Residual, add_norm, backward_rows, forward_rows};
@@ -217,14 +217,20 @@ struct Slopes<T> {
 
 /// The weights' numbers.
 struct Numbers<'a> {
-    query: [&'a [f32]; 2],
-    key: [&'a [f32]; 2],
-    value: [&'a [f32]; 2],
-    attended: [&'a [f32]; 2],
+    query: Layer<'a>,
+    key: Layer<'a>,
+    value: Layer<'a>,
+    attended: Layer<'a>,
     attention_norm: [&'a [f32]; 2],
-    up: [&'a [f32]; 2],
-    down: [&'a [f32]; 2],
+    up: Layer<'a>,
+    down: Layer<'a>,
     norm: [&'a [f32]; 2],
+}
+
+/// A matrix `[out, in]`, and what is added.
+struct Layer<'a> {
+    weight: Operand<'a>,
+    bias: &'a [f32],
 }
 
 impl CustomOp2 for Fused {
@@ -308,16 +314,20 @@ impl Fused {
         let affines = self.block.affines();
         with_slices(affines.map(|affine| affine.weight.value()), |weights| {
             with_slices(affines.map(|affine| affine.bias.value()), |biases| {
-                let both = |index: usize| [weights[index], biases[index]];
+                let norm = |index: usize| [weights[index], biases[index]];
+                let layer = |index: usize| {
+                    let [weight, bias] = norm(index);
+                    Layer { weight: Operand::new(matrix(weight, bias.len()), Threads::All, self.precision), bias }
+                };
                 f(&Numbers {
-                    query: both(0),
-                    key: both(1),
-                    value: both(2),
-                    attended: both(3),
-                    attention_norm: both(4),
-                    up: both(5),
-                    down: both(6),
-                    norm: both(7),
+                    query: layer(0),
+                    key: layer(1),
+                    value: layer(2),
+                    attended: layer(3),
+                    attention_norm: norm(4),
+                    up: layer(5),
+                    down: layer(6),
+                    norm: norm(7),
                 })
             })
         })
@@ -375,22 +385,21 @@ impl Fused {
     }
 
     /// y = x W^T + b, rows of y `stride` numbers apart.
-    fn affine(&self, x: &[f32], rows: usize, [weight, bias]: [&[f32]; 2], y: &mut [f32], stride: usize) {
-        let (n, k) = (bias.len(), x.len() / rows);
-        y.chunks_mut(stride).for_each(|row| row[..n].copy_from_slice(bias));
-        let weight = Matrix::new(weight, n, k, k).transposed();
+    fn affine(&self, x: Matrix<'_>, layer: &Layer<'_>, y: &mut [f32], stride: usize) {
+        y.chunks_mut(stride).for_each(|row| row[..layer.bias.len()].copy_from_slice(layer.bias));
         let target = Target { numbers: y, row_stride: stride, add: true };
-        product(target, Matrix::new(x, rows, k, k), weight, Threads::One, self.precision);
+        product(target, x, layer.weight.matrix().transposed(), Threads::One, self.precision);
     }
 
     fn forward(&self, numbers: &Numbers<'_>, tile: &Tile, x: &[f32], y: &mut [f32], kept: &mut Kept<&mut [f32]>) {
         let (width, inner, rows) = (self.width, self.inner, tile.wanted.len());
         let eps = self.block.eps as f32;
         let firsts = self.wanted_rows(x, tile.sequences.clone());
-        let wanted = firsts.as_deref().unwrap_or(x);
-        self.affine(wanted, rows, numbers.query, kept.q, width);
-        for (part, affine) in [numbers.key, numbers.value].into_iter().enumerate() {
-            self.affine(x, tile.rows.len(), affine, &mut kept.kv[part * width..], 2 * width);
+        let input = Operand::new(matrix(x, tile.rows.len()), Threads::One, self.precision);
+        let asking = firsts.as_ref().map_or(input.matrix(), |firsts| matrix(firsts, rows));
+        self.affine(asking, &numbers.query, kept.q, width);
+        for (part, layer) in [&numbers.key, &numbers.value].into_iter().enumerate() {
+            self.affine(input.matrix(), layer, &mut kept.kv[part * width..], 2 * width);
         }
         for (sequence, rows) in self.each(tile) {
             let all = self.rows_of(sequence, tile);
@@ -398,15 +407,15 @@ impl Fused {
                 (rows.start * width..rows.end * width, &kept.kv[all.start * 2 * width..all.end * 2 * width]);
             self.heads.forward(sequence, &kept.q[part.clone()], kv, &mut kept.context[part]);
         }
-        self.affine(kept.context, rows, numbers.attended, kept.attended, width);
-        self.add_residual(tile, 0, kept.attended, wanted);
+        self.affine(matrix(kept.context, rows), &numbers.attended, kept.attended, width);
+        self.add_residual(tile, 0, kept.attended, firsts.as_deref().unwrap_or(x));
         let mut normed = room(rows * width);
         let [scale, shift] = numbers.attention_norm;
         vectorised(
             #[inline(always)]
             || forward_rows(&mut normed, kept.attended, scale, shift, eps),
         );
-        self.affine(&normed, rows, numbers.up, kept.up, inner);
+        self.affine(matrix(&normed, rows), &numbers.up, kept.up, inner);
         let mut hidden = room(rows * inner);
         vectorised(
             #[inline(always)]
@@ -416,7 +425,7 @@ impl Fused {
                 }
             },
         );
-        self.affine(&hidden, rows, numbers.down, kept.down, width);
+        self.affine(matrix(&hidden, rows), &numbers.down, kept.down, width);
         self.add_residual(tile, 1, kept.down, &normed);
         let [scale, shift] = numbers.norm;
         vectorised(
@@ -531,19 +540,13 @@ impl Fused {
         );
         self.drop_slopes(tile, 1, slopes.down, &sum);
         // through the feed-forward layers: slopes.up holds GELU's output's first
-        let by = |[weight, _]: [&[f32]; 2], dy: &[f32], stride: usize, n: usize, dx: &mut [f32], add: bool| {
+        let by = |layer: &Layer<'_>, dy: &[f32], stride: usize, dx: &mut [f32], add: bool| {
             let rows = dy.len().div_ceil(stride);
-            let k = dx.len() / rows;
-            let target = Target { numbers: dx, row_stride: k, add };
-            product(
-                target,
-                Matrix::new(dy, rows, n, stride),
-                Matrix::new(weight, n, k, k),
-                Threads::One,
-                self.precision,
-            );
+            let target = Target { row_stride: dx.len() / rows, numbers: dx, add };
+            let dy = Matrix::new(dy, rows, layer.bias.len(), stride);
+            product(target, dy, layer.weight.matrix(), Threads::One, self.precision);
         };
-        by(numbers.down, slopes.down, width, width, slopes.up, false);
+        by(&numbers.down, slopes.down, width, slopes.up, false);
         vectorised(
             #[inline(always)]
             || {
@@ -554,7 +557,7 @@ impl Fused {
                 }
             },
         );
-        by(numbers.up, slopes.up, inner, inner, &mut sum, true);
+        by(&numbers.up, slopes.up, inner, &mut sum, true);
         // through the first norm and its dropout
         let mut ds = room(rows * width);
         let [scale, shift] = numbers.attention_norm;
@@ -568,7 +571,7 @@ impl Fused {
         );
         self.drop_slopes(tile, 0, slopes.attended, &ds);
         // through attention
-        by(numbers.attended, slopes.attended, width, width, &mut sum, false);
+        by(&numbers.attended, slopes.attended, width, &mut sum, false);
         for (sequence, rows) in self.each(tile) {
             let all = self.rows_of(sequence, tile);
             let (part, all) = (rows.start * width..rows.end * width, all.start * 2 * width..all.end * 2 * width);
@@ -577,7 +580,7 @@ impl Fused {
         }
         if let Some(dx) = dx {
             // of the wanted rows first
-            by(numbers.query, slopes.q, width, width, &mut ds, true);
+            by(&numbers.query, slopes.q, width, &mut ds, true);
             match self.rows {
                 Rows::All => dx.copy_from_slice(&ds),
                 Rows::First => {
@@ -588,8 +591,8 @@ impl Fused {
                     }
                 }
             }
-            for (index, affine) in [numbers.key, numbers.value].into_iter().enumerate() {
-                by(affine, &slopes.kv[index * width..], 2 * width, width, dx, true);
+            for (index, layer) in [&numbers.key, &numbers.value].into_iter().enumerate() {
+                by(layer, &slopes.kv[index * width..], 2 * width, dx, true);
             }
         }
         vectorised(
@@ -607,35 +610,42 @@ impl Fused {
 
     /// Gradients of the weights, from all rows at once.
     fn add_gradients(&self, x: &[f32], kept: &Kept<Room>, slopes: &Slopes<Room>, sums: &[Sums]) {
-        let (width, inner) = (self.width, self.inner);
-        let weight = |affine: &Affine, dy: &[f32], stride: usize, n: usize, x: &[f32], k: usize| {
+        let (width, inner, wanted) = (self.width, self.inner, self.wanted.rows());
+        let weight = |affine: &Affine, dy: &[f32], stride: usize, n: usize, x: Matrix<'_>| {
             affine.weight.add_gradient(|sum| {
-                let rows = x.len() / k;
-                let target = Target { numbers: sum, row_stride: k, add: true };
-                let dy = Matrix::new(dy, rows, n, stride).transposed();
-                product(target, dy, Matrix::new(x, rows, k, k), Threads::All, self.precision);
+                let target = Target { row_stride: sum.len() / n, numbers: sum, add: true };
+                let dy = Matrix::new(dy, dy.len().div_ceil(stride), n, stride).transposed();
+                product(target, dy, x, Threads::All, self.precision);
             });
         };
         let block = &*self.block;
         let firsts = self.wanted_rows(x, 0..self.sequences.count());
-        weight(&block.query, &slopes.q, width, width, firsts.as_deref().unwrap_or(x), width);
+        let input = Operand::new(matrix(x, self.sequences.rows()), Threads::All, self.precision);
+        let asking = firsts.as_ref().map_or(input.matrix(), |firsts| matrix(firsts, wanted));
+        weight(&block.query, &slopes.q, width, width, asking);
         add_sums(&block.query.bias, sums, |sums| &sums.q);
         for (index, affine) in [&block.key, &block.value].into_iter().enumerate() {
             let part = index * width..(index + 1) * width;
-            weight(affine, &slopes.kv[part.start..], 2 * width, width, x, width);
+            weight(affine, &slopes.kv[part.start..], 2 * width, width, input.matrix());
             add_sums(&affine.bias, sums, |sums| &sums.kv[part.clone()]);
         }
-        weight(&block.attended, &slopes.attended, width, width, &kept.context, width);
+        weight(&block.attended, &slopes.attended, width, width, matrix(&kept.context, wanted));
         add_sums(&block.attended.bias, sums, |sums| &sums.attended);
-        weight(&block.up, &slopes.up, inner, inner, &slopes.normed, width);
+        weight(&block.up, &slopes.up, inner, inner, matrix(&slopes.normed, wanted));
         add_sums(&block.up.bias, sums, |sums| &sums.up);
-        weight(&block.down, &slopes.down, width, width, &slopes.hidden, inner);
+        weight(&block.down, &slopes.down, width, width, matrix(&slopes.hidden, wanted));
         add_sums(&block.down.bias, sums, |sums| &sums.down);
         add_sums(&block.attention_norm.weight, sums, |sums| &sums.attention_norm[0]);
         add_sums(&block.attention_norm.bias, sums, |sums| &sums.attention_norm[1]);
         add_sums(&block.norm.weight, sums, |sums| &sums.norm[0]);
         add_sums(&block.norm.bias, sums, |sums| &sums.norm[1]);
     }
+}
+
+/// Rows without gaps.
+fn matrix(numbers: &[f32], rows: usize) -> Matrix<'_> {
+    let width = numbers.len() / rows.max(1);
+    Matrix::new(numbers, rows, width, width)
 }
 
 /// Sums over the rows of a tile: gradients of biases and norms.

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
 use super::{Matrix, Target, Threads, product_f32};
+use crate::model::kernels::Precision;
 use crate::model::kernels::math::vectorised;
 use crate::model::kernels::rooms::{Room, room};
 
@@ -23,16 +24,54 @@ pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Thre
     product_of_rounded(target, a, b, by);
 }
 
+/// Whether the CPU itself multiplies bfloat16, faster than f32.
+fn is_fast() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return avx512::fast().is_some();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// On any CPU.
 pub(super) fn product_of_rounded(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads) {
-    let (rounded_a, rounded_b) = (rounded(a, by), rounded(b, by));
-    product_f32(target, dense(a, &rounded_a), dense(b, &rounded_b), by);
+    let (a, b) = (Operand::rounded(a, by), Operand::rounded(b, by));
+    product_f32(target, a.matrix(), b.matrix(), by);
+}
+
+/// A matrix for several products: rounded once, where each of them would round a copy.
+pub(in crate::model::kernels) struct Operand<'a> {
+    given: Matrix<'a>,
+    /// In the order of the memory, without gaps.
+    copies: Option<Room>,
+}
+
+impl<'a> Operand<'a> {
+    pub(in crate::model::kernels) fn new(given: Matrix<'a>, by: Threads, precision: Precision) -> Self {
+        match precision {
+            Precision::Bf16 if !is_fast() => Self::rounded(given, by),
+            _ => Self { given, copies: None },
+        }
+    }
+
+    fn rounded(given: Matrix<'a>, by: Threads) -> Self {
+        Self { given, copies: (!given.is_rounded).then(|| rounded(given, by)) }
+    }
+
+    pub(in crate::model::kernels) fn matrix(&self) -> Matrix<'_> {
+        let Matrix { rows, columns, .. } = self.given;
+        match &self.copies {
+            None => self.given,
+            Some(copies) if self.given.column_stride == 1 => {
+                Matrix { is_rounded: true, ..Matrix::new(copies, rows, columns, columns) }
+            }
+            Some(copies) => Matrix { is_rounded: true, ..Matrix::new(copies, columns, rows, rows).transposed() },
+        }
+    }
 }
 
 /// Rows that one task rounds.
 const ROWS: usize = 64;
 
-/// In the order of the memory, without gaps.
 fn rounded(of: Matrix<'_>, by: Threads) -> Room {
     let Matrix { numbers, rows, columns, row_stride, .. } = if of.column_stride == 1 { of } else { of.transposed() };
     let mut copies = room(rows * columns);
@@ -50,15 +89,6 @@ fn rounded(of: Matrix<'_>, by: Threads) -> Room {
         );
     });
     copies
-}
-
-/// The matrix that [`rounded`] copied.
-fn dense<'a>(of: Matrix<'_>, copies: &'a [f32]) -> Matrix<'a> {
-    if of.column_stride == 1 {
-        Matrix::new(copies, of.rows, of.columns, of.columns)
-    } else {
-        Matrix::new(copies, of.columns, of.rows, of.rows).transposed()
-    }
 }
 
 /// The nearest number of 8 bits, of two the even one.

@@ -6,6 +6,7 @@ mod bf16;
 #[cfg(test)]
 mod tests;
 
+pub(super) use bf16::Operand;
 use gemm::Parallelism;
 
 use super::Precision;
@@ -18,6 +19,8 @@ pub(super) struct Matrix<'a> {
     columns: usize,
     row_stride: usize,
     column_stride: usize,
+    /// The numbers are bfloat16 already.
+    is_rounded: bool,
 }
 
 impl<'a> Matrix<'a> {
@@ -27,7 +30,7 @@ impl<'a> Matrix<'a> {
             rows == 0 || columns == 0 || (rows - 1) * row_stride + columns <= numbers.len(),
             "a matrix beyond its numbers"
         );
-        Self { numbers, rows, columns, row_stride, column_stride: 1 }
+        Self { numbers, rows, columns, row_stride, column_stride: 1, is_rounded: false }
     }
 
     pub(super) fn transposed(self) -> Self {
