@@ -95,6 +95,7 @@ impl Config {
         let counts = [
             ("vocab_size", sizes.vocab_size),
             ("hidden_size", hidden),
+            ("num_hidden_layers", sizes.num_hidden_layers),
             ("num_attention_heads", heads),
             ("intermediate_size", sizes.intermediate_size),
             ("max_position_embeddings", sizes.max_position_embeddings),
