@@ -300,7 +300,15 @@ fn what_the_hub_does_not_give() {
         ("tf/only", &[("config.json", &config), ("tf_model.h5", "x"), ("vocab.txt", "x")]),
         ("sp/only", &[("config.json", &config), (WEIGHTS, "x"), ("sentencepiece.bpe.model", "x")]),
         ("lost/shard", &[("config.json", &config), ("model.safetensors.index.json", index), ("vocab.txt", "x")]),
-        ("bad/shard", &[("config.json", &config), ("model.safetensors.index.json", path), ("vocab.txt", "x")]),
+        (
+            "bad/shard",
+            &[
+                ("config.json", &config),
+                ("model.safetensors.index.json", path),
+                ("vocab.txt", "x"),
+                ("../../../.bashrc", "x"),
+            ],
+        ),
         ("no/index", &[("config.json", &config), ("model.safetensors.index.json", "[]"), ("vocab.txt", "x")]),
     ];
     for (id, files) in models {
