@@ -40,7 +40,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
     preflight(&settings.db).await?;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
     let encoders = place_encoders(&spec, &project, None)?;
-    let commits = encoders.commits();
+    let revisions = encoders.revisions()?;
     let mut materials = Materials::new(project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders, &slots);
     check::read(&spec, &mut materials).await?;
     let material = materials.of(&spec.config).await?;
@@ -61,7 +61,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
         documents: Some(statistics.documents as u64),
         data_sha256: Some(material.corpus.data_sha256().to_owned()),
         classes: material.corpus.classes().to_vec(),
-        encoders: commits,
+        encoders: revisions,
         host: gethostname::gethostname().to_string_lossy().into_owned(),
     };
     let record = store.create_sweep(new, now()).await?;
