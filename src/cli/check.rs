@@ -7,7 +7,7 @@ use super::download::place_encoders;
 use super::print::outln;
 use super::progress::patiently;
 use super::{Format, SpecArgs, cache_of, render, texts};
-use crate::driver::{Machine, Materials, Slots};
+use crate::driver::{Machine, MaterialError, Materials, Slots};
 use crate::failure::{Code, Failure};
 use crate::search;
 use crate::settings::Settings;
@@ -31,8 +31,9 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     let runs = trials as usize * spec.folds.runs() as usize;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs)?;
     let encoders = place_encoders(spec, &loaded.project, None)?;
-    let mut materials = Materials::new(loaded.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
-    patiently(&format!("reading and tokenising {}", spec.config.data.path), materials.prepare(spec)).await?;
+    let mut materials =
+        Materials::new(loaded.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders, &slots);
+    read(spec, &mut materials).await?;
     let material = materials.of(&spec.config).await?;
     let statistics = material.corpus.statistics(&spec.config.model);
     let points: Vec<_> = (0..trials.min(LISTED)).map_while(|trial| search::propose(&spec.search, trial)).collect();
@@ -41,7 +42,7 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
             "name": spec.name, "config": spec.config, "folds": spec.folds, "search": spec.search,
             "baseline": spec.baseline, "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
             "encoders": named(&materials), "slots": slots.places.len(), "threads": slots.threads,
-            "devices": slots.choice, "data": statistics, "warnings": texts::warnings(&statistics, &spec.config),
+            "devices": slots.choice, "data": statistics, "warnings": texts::warnings(&statistics, spec),
         }))?;
         return Ok(Code::Good);
     }
@@ -69,6 +70,11 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     Ok(Code::Good)
 }
 
+/// Reads and tokenises the documents of a sweep, which takes a moment where there are many.
+pub(super) async fn read(spec: &Spec, materials: &mut Materials) -> Result<(), MaterialError> {
+    patiently(&format!("reading and tokenising {}", spec.config.data.path), materials.prepare(spec)).await
+}
+
 /// The pretrained encoders by their names.
 fn named(materials: &Materials) -> Value {
     let encoders = materials.encoders().iter().map(|(name, encoder)| (name.to_string(), json!(encoder)));
@@ -94,11 +100,19 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
         100.0 * statistics.unknown_share,
     ));
     let before = lines.len();
+    let mut seen = Vec::new();
     for trial in 0..search::planned_trials(&spec.search).min(SETTINGS) {
         let Some(config) = search::propose(&spec.search, trial).and_then(|point| spec.config_at(&point).ok()) else {
             break;
         };
-        let line = truncation(&materials.of(&config).await?.corpus.statistics(&config.model), &config.model);
+        let material = materials.of(&config).await?;
+        let Model { segmentation, segment_len, stride, max_segments, keep, .. } = config.model;
+        let windows = (material.path.clone(), segmentation, [segment_len, stride, max_segments], keep);
+        if seen.contains(&windows) {
+            continue;
+        }
+        seen.push(windows);
+        let line = truncation(&material.corpus.statistics(&config.model), &config.model);
         if !line.is_empty() && !lines.contains(&line) {
             lines.push(line);
         }
@@ -106,7 +120,7 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
     if lines.len() == before {
         lines.push("nothing is truncated".to_owned());
     }
-    lines.extend(texts::warnings(&statistics, &spec.config).iter().map(|warning| format!("warning: {warning}")));
+    lines.extend(texts::warnings(&statistics, spec).iter().map(|warning| format!("warning: {warning}")));
     Ok(lines.join("\n"))
 }
 

@@ -104,8 +104,8 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     if !record.overrides.is_empty() {
         outln!("changes: {}", record.overrides.join(", "));
     }
-    for (encoder, commit) in &record.encoders {
-        outln!("encoder {encoder}: commit {commit}");
+    for (encoder, revision) in &record.encoders {
+        outln!("encoder {encoder}: {revision}");
     }
     if !leaderboard.is_empty() {
         outln!("\n{}", render::leaderboard(&sweep.objective, &leaderboard));

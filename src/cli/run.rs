@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::baseline::Baseline;
 use super::download::place_encoders;
 use super::print::{errln, outln};
-use super::progress::Screen;
-use super::{Format, Loaded, SpecArgs, cache_of, parse, preflight, render};
+use super::progress::{Screen, patiently};
+use super::{Format, Loaded, SpecArgs, cache_of, check, parse, preflight, render};
 use crate::driver::{Campaign, Machine, Materials, Slots, conduct, now};
 use crate::failure::{Code, Failure};
 use crate::search;
@@ -40,13 +40,12 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
     preflight(&settings.db).await?;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
     let encoders = place_encoders(&spec, &project, None)?;
-    let commits = encoders.commits();
-    let mut materials = Materials::new(project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
-    errln!("reading {}", spec.config.data.path);
-    materials.prepare(&spec).await?;
+    let revisions = encoders.revisions()?;
+    let mut materials = Materials::new(project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders, &slots);
+    check::read(&spec, &mut materials).await?;
     let material = materials.of(&spec.config).await?;
     let statistics = material.corpus.statistics(&spec.config.model);
-    errln!("{}", super::check::summary(&spec, &mut materials).await?);
+    errln!("{}", check::summary(&spec, &mut materials).await?);
     let store = Store::open(&settings.db).await?;
     let new = NewSweep {
         name: spec.name.clone(),
@@ -62,7 +61,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
         documents: Some(statistics.documents as u64),
         data_sha256: Some(material.corpus.data_sha256().to_owned()),
         classes: material.corpus.classes().to_vec(),
-        encoders: commits,
+        encoders: revisions,
         host: gethostname::gethostname().to_string_lossy().into_owned(),
     };
     let record = store.create_sweep(new, now()).await?;
@@ -95,8 +94,10 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     let finished = of_trials.filter(|row| row.state == RunState::Finished).count();
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec).saturating_sub(finished))?;
     let encoders = place_encoders(&spec, &record.project, Some(&record.encoders))?;
-    let mut materials = Materials::new(record.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
-    let material = materials.of(&spec.config).await?;
+    let mut materials =
+        Materials::new(record.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders, &slots);
+    let reading = format!("reading and tokenising {}", spec.config.data.path);
+    let material = patiently(&reading, materials.of(&spec.config)).await?;
     if record.data_sha256.as_deref().is_some_and(|hash| hash != material.corpus.data_sha256()) {
         let path = record.project.join(&spec.config.data.path);
         let what =
@@ -105,7 +106,7 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
             Failure::new(Code::BadInput, what).hint("put the old file back, or start a new sweep with `sweep run`")
         );
     }
-    errln!("{}", super::check::summary(&spec, &mut materials).await?);
+    errln!("{}", check::summary(&spec, &mut materials).await?);
     let voyage = Voyage { store, record, spec, materials, slots, retry_failed: args.retry_failed };
     voyage.sail(settings, format).await
 }
@@ -143,7 +144,7 @@ impl Voyage {
         let Self { store, record, spec, materials, slots, retry_failed } = self;
         let (trials, folds) = (search::planned_trials(&spec.search), spec.folds.runs());
         let with = if spec.baseline { " and a baseline" } else { "" };
-        prune_vectors(&cache_of(&settings.db), settings.cache_mb << 20);
+        prune_vectors(&cache_of(&settings.db), settings.cache_mb.saturating_mul(1 << 20));
         errln!("sweep {}: {trials} trials x {folds} folds{with}, {}", record.name, slots.choice);
         let done = store.reader().runs(&record.name).await?;
         let done = done.iter().filter(|run| run.state == RunState::Finished).count();

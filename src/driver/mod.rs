@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-pub use encoders::{Commits, EncoderError, EncoderErrors, Encoders, PlacedEncoder};
+pub use encoders::{EncoderError, EncoderErrors, Encoders, PlacedEncoder, Revisions};
 pub use material::{Material, MaterialError, Materials};
 pub use slots::{Card, Machine, Slot, SlotError, Slots};
 

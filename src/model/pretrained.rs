@@ -118,6 +118,13 @@ pub fn describe(folder: &Path) -> Result<Description, PretrainedError> {
     Ok(Description { architecture: config.architecture, sizes: config.sizes, parameters })
 }
 
+/// The files that an encoder is read from, tokenizer aside.
+pub fn encoder_files(folder: &Path) -> Result<Vec<PathBuf>, PretrainedError> {
+    let weights = Weights::open(folder)?;
+    let files = weights.files().into_iter().map(Path::to_owned);
+    Ok([folder.join("config.json")].into_iter().chain(files).collect())
+}
+
 /// Reads the encoder's weights, under the names that the model gives them. Heads and poolers are left where they are.
 pub fn read_weights(folder: &Path) -> Result<HashMap<String, Tensor>, PretrainedError> {
     let checkpoint = Checkpoint::open(folder)?;

@@ -13,6 +13,7 @@ mod reader;
 mod resources;
 mod search;
 mod train;
+mod unread;
 
 use std::collections::BTreeSet;
 
@@ -141,8 +142,17 @@ impl Spec {
         problems.into_result(config)
     }
 
-    /// Every point of the space must give a configuration that can run: the ends of every parameter are tried, and the
-    /// points that come first.
+    /// Points that stand for all: the ends of every parameter, and those that come first.
+    fn points(&self) -> impl Iterator<Item = Point> {
+        let space = &self.search.space;
+        let ends = space.parameters().iter().flat_map(|parameter| {
+            let values = parameter.domain.representatives().into_iter();
+            values.map(|value| space.first_point().with(&parameter.name, value))
+        });
+        ends.chain((0..CHECKED_POINTS).map_while(|trial| propose(&self.search, trial)))
+    }
+
+    /// Every point of the space must give a configuration that can run.
     fn check_space(&self, problems: &mut Problems) {
         let space = &self.search.space;
         let line = |key: &str| self.document.line(key).or_else(|| self.document.line("search.space"));
@@ -156,12 +166,7 @@ impl Spec {
         if !problems.is_empty() {
             return;
         }
-        let ends = space.parameters().iter().flat_map(|parameter| {
-            let values = parameter.domain.representatives().into_iter();
-            values.map(|value| space.first_point().with(&parameter.name, value))
-        });
-        let points = ends.chain((0..CHECKED_POINTS).map_while(|trial| propose(&self.search, trial)));
-        for point in points {
+        for point in self.points() {
             let Err(found) = self.config_at(&point) else { continue };
             for problem in found.iter() {
                 let culprit = point.iter().find(|(name, _)| **name == problem.key);

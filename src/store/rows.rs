@@ -28,7 +28,7 @@ pub struct SweepRecord {
     pub documents: Option<u64>,
     pub data_sha256: Option<String>,
     pub classes: Vec<String>,
-    /// What the names of the hub's models meant when it began: their commits.
+    /// What the names of pretrained encoders meant when it began: a commit of the hub, or a hash of a directory's files.
     pub encoders: BTreeMap<String, String>,
     /// Of the `sweep` that made it.
     pub version: String,

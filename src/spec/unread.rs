@@ -1,0 +1,64 @@
+//! Settings that are good and have no effect, because nothing reads them beside the others.
+
+use super::{AggregatorKind, Config, LabelAttention, Spec, Transformer};
+
+impl Spec {
+    /// Keys that the file writes or varies and that no point of the space reads, with the reason at its first one.
+    pub fn unread(&self) -> Vec<(&'static str, &'static str)> {
+        let first = self.config_at(&self.search.space.first_point());
+        let mut unread = first.map(|config| config.unread()).unwrap_or_default();
+        unread.retain(|(key, _)| self.is_given(key));
+        for point in self.points() {
+            if unread.is_empty() {
+                break;
+            }
+            let Ok(config) = self.config_at(&point) else { continue };
+            let here = config.unread();
+            unread.retain(|(key, _)| here.iter().any(|(other, _)| other == key));
+        }
+        unread
+    }
+
+    /// Whether the file or its space says anything about a key.
+    fn is_given(&self, key: &str) -> bool {
+        self.document.has(key) || self.search.space.parameters().iter().any(|parameter| parameter.name == key)
+    }
+}
+
+impl Config {
+    /// Keys that nothing reads, each with the reason.
+    fn unread(&self) -> Vec<(&'static str, &'static str)> {
+        let mut unread = Vec::new();
+        let mut add = |because: &'static str, keys: &[&'static str]| {
+            unread.extend(keys.iter().map(|key| (*key, because)));
+        };
+        let model = &self.model;
+        match model.label_attention {
+            LabelAttention::None => {
+                let keys = ["model.label_scale", "model.label_projection", "model.label_norm"];
+                add("model.label_attention is \"none\"", &keys);
+            }
+            LabelAttention::LabelWise => {
+                let keys = ["model.label_norm", "model.aggregator.pooling"];
+                add("with model.label_attention = \"label-wise\" the labels read the segments", &keys);
+            }
+            LabelAttention::Doc => {}
+        }
+        if let AggregatorKind::Transformer(Transformer { layers: 0, .. }) = model.aggregator.kind {
+            let keys = [
+                "model.aggregator.heads",
+                "model.aggregator.feed_forward",
+                "model.aggregator.activation",
+                "model.aggregator.norm",
+            ];
+            add("model.aggregator.layers is 0", &keys);
+        }
+        if self.train.freeze.embeddings && self.train.freeze.layers == usize::MAX {
+            add("train.freeze leaves nothing of the encoder to train", &["train.layer_decay"]);
+        }
+        if !self.data.is_multi_label() {
+            add("documents have one label each: the likeliest is given", &["train.threshold"]);
+        }
+        unread
+    }
+}
