@@ -9,7 +9,6 @@ use super::progress::patiently;
 use super::{Format, SpecArgs, cache_of, render, texts};
 use crate::driver::{Machine, Materials, Slots};
 use crate::failure::{Code, Failure};
-use crate::search;
 use crate::settings::Settings;
 use crate::spec::{Model, Segmentation, Spec};
 use crate::text::Statistics;
@@ -27,7 +26,7 @@ const LISTED: u32 = 20;
 pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let loaded = args.spec.load()?;
     let spec = &loaded.spec;
-    let trials = search::planned_trials(&spec.search);
+    let trials = spec.planned_trials();
     let runs = trials as usize * spec.folds.runs() as usize;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs)?;
     let encoders = place_encoders(spec, &loaded.project, None)?;
@@ -35,7 +34,7 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     patiently(&format!("reading and tokenising {}", spec.config.data.path), materials.prepare(spec)).await?;
     let material = materials.of(&spec.config).await?;
     let statistics = material.corpus.statistics(&spec.config.model);
-    let points: Vec<_> = (0..trials.min(LISTED)).map_while(|trial| search::propose(&spec.search, trial)).collect();
+    let points = spec.first_points(LISTED);
     if format == Format::Json {
         render::json(&json!({
             "name": spec.name, "config": spec.config, "folds": spec.folds, "search": spec.search,
@@ -94,10 +93,7 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
         100.0 * statistics.unknown_share,
     ));
     let before = lines.len();
-    for trial in 0..search::planned_trials(&spec.search).min(SETTINGS) {
-        let Some(config) = search::propose(&spec.search, trial).and_then(|point| spec.config_at(&point).ok()) else {
-            break;
-        };
+    for config in spec.first_points(SETTINGS).iter().filter_map(|point| spec.config_at(point).ok()) {
         let line = truncation(&materials.of(&config).await?.corpus.statistics(&config.model), &config.model);
         if !line.is_empty() && !lines.contains(&line) {
             lines.push(line);

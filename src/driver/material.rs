@@ -7,7 +7,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::encoders::Encoders;
-use crate::search;
+
 use crate::search::space::Point;
 use crate::spec::{Config, Encoder, FoldPlan, Problems, Spec};
 use crate::text::folds::{FoldError, Folds, Labels};
@@ -94,10 +94,7 @@ impl Materials {
         if found < needed {
             return Err(MaterialError::Objective { objective: objective.clone(), needed, found });
         }
-        for trial in 0..search::planned_trials(&spec.search).min(PREPARED) {
-            let Some(point) = search::propose(&spec.search, trial) else {
-                break;
-            };
+        for point in spec.first_points(PREPARED) {
             let config = spec.config_at(&point);
             let config = config.map_err(|problems| MaterialError::Point { point: point.clone(), problems })?;
             self.of(&config).await.map_err(|source| MaterialError::At { point, source: Box::new(source) })?;

@@ -30,12 +30,12 @@ pub use preset::Preset;
 pub use pretrained::Pretrained;
 pub use problem::{Problem, Problems};
 pub use resources::{Devices, Resources};
-pub use search::{Direction, Sampler, Search};
+pub use search::{Budget, Direction, Prune, Race, Sampler, Search, Stop};
 pub use train::{Balance, EarlyStopping, Freeze, Loss, Memory, Precision, Schedule, Train, Warmup};
 
 use crate::metrics;
-use crate::search::propose;
 use crate::search::space::Point;
+use crate::search::{History, Proposal, Tried, TriedState, propose};
 use document::Document;
 use reader::{Reader, nearest};
 
@@ -118,6 +118,26 @@ impl Spec {
         Self::config_of(&self.document, point)
     }
 
+    /// How many trials there will be, as far as their number is known: a budget of time can end them before.
+    pub fn planned_trials(&self) -> u32 {
+        let points = self.search.space.size().and_then(|size| u32::try_from(size).ok()).unwrap_or(u32::MAX);
+        points.min(self.search.budget.trials.unwrap_or(u32::MAX))
+    }
+
+    /// The first points of the sweep. Those of a Bayesian search depend on the scores: others, just as likely, stand for
+    /// them.
+    pub fn first_points(&self, count: u32) -> Vec<Point> {
+        let sampler = if self.search.sampler == Sampler::Bayes { Sampler::Sobol } else { self.search.sampler };
+        let search = Search { sampler, ..self.search.clone() };
+        let mut history = History::default();
+        for _ in 0..count.min(self.planned_trials()) {
+            let proposal = propose(&search, &history, &|point| self.config_at(point).is_ok());
+            let Proposal::Point { point, .. } = proposal else { break };
+            history.trials.push(Tried { point, scores: Vec::new(), state: TriedState::Open });
+        }
+        history.trials.into_iter().map(|tried| tried.point).collect()
+    }
+
     /// Every pretrained encoder that a point of the space can ask for.
     pub fn encoders(&self) -> BTreeSet<Pretrained> {
         let written = match &self.config.model.encoder {
@@ -160,7 +180,7 @@ impl Spec {
             let values = parameter.domain.representatives().into_iter();
             values.map(|value| space.first_point().with(&parameter.name, value))
         });
-        let points = ends.chain((0..CHECKED_POINTS).map_while(|trial| propose(&self.search, trial)));
+        let points = ends.chain(self.first_points(CHECKED_POINTS));
         for point in points {
             let Err(found) = self.config_at(&point) else { continue };
             for problem in found.iter() {
