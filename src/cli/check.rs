@@ -10,7 +10,7 @@ use super::{Format, SpecArgs, cache_of, render, texts};
 use crate::driver::{Machine, Materials, Slots};
 use crate::failure::{Code, Failure};
 use crate::settings::Settings;
-use crate::spec::{Model, Segmentation, Spec};
+use crate::spec::{Model, Sampler, Segmentation, Spec};
 use crate::text::Statistics;
 
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
         render::json(&json!({
             "name": spec.name, "config": spec.config, "folds": spec.folds, "search": spec.search,
             "baseline": spec.baseline, "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
-            "encoders": named(&materials), "slots": slots.places.len(), "threads": slots.threads,
+            "survey": spec.survey, "encoders": named(&materials), "slots": slots.places.len(), "threads": slots.threads,
             "devices": slots.choice, "data": statistics, "warnings": texts::warnings(&statistics, &spec.config),
         }))?;
         return Ok(Code::Good);
@@ -57,7 +57,9 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     for (trial, point) in points.iter().enumerate() {
         outln!("  {trial}: {point}");
     }
-    if trials > LISTED {
+    if spec.search.sampler == Sampler::Bayes {
+        outln!("  drawn evenly over the space; the points of a Bayesian search depend on the scores");
+    } else if trials > LISTED {
         outln!("  … and {} more", trials - LISTED);
     }
     outln!("\nresolved configuration:");
@@ -101,6 +103,9 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
     }
     if lines.len() == before {
         lines.push("nothing is truncated".to_owned());
+    }
+    if spec.survey.refused() > 0 {
+        lines.push(spec.survey.to_string());
     }
     lines.extend(texts::warnings(&statistics, &spec.config).iter().map(|warning| format!("warning: {warning}")));
     Ok(lines.join("\n"))

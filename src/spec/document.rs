@@ -50,6 +50,11 @@ impl Document {
         &self.root
     }
 
+    /// Whether a key stands in the file, or was set.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.lines.contains_key(key)
+    }
+
     /// The line of a key, or of the nearest table around it.
     pub(super) fn line(&self, key: &str) -> Option<u32> {
         let mut key = key;

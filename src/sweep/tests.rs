@@ -15,10 +15,10 @@ fn plan(values: &[i64], k: u32, slots: u32) -> Plan {
     Plan { spec: Arc::new(spec), slots, retries: 1 }
 }
 
-fn with_baseline(plan: Plan) -> Plan {
+fn with_baseline(plan: &Plan) -> Plan {
     let mut spec = (*plan.spec).clone();
     spec.baseline = true;
-    Plan { spec: Arc::new(spec), ..plan }
+    Plan { spec: Arc::new(spec), ..*plan }
 }
 
 fn run(trial: i32, fold: u32, attempt: u32) -> RunId {
@@ -154,7 +154,7 @@ fn a_score_that_is_no_number_fails_the_trial() {
 /// Its folds come first and have no number of the space; that it fails fails nothing.
 #[test]
 fn a_baseline_comes_first_and_fails_alone() {
-    let plan = with_baseline(plan(&[7], 2, 1));
+    let plan = with_baseline(&plan(&[7], 2, 1));
     let mut sweep = Sweep::new(plan.clone());
     let baseline = |fold, attempt| RunId { trial: TrialId::BASELINE, ..run(0, fold, attempt) };
     let failed = Event::Exited { run: baseline(1, 1), exit: Exit::Failed { why: "no such file".into() } };
@@ -213,7 +213,7 @@ proptest! {
     #[test]
     fn laws(slots in 1u32..5, k in 1u32..4, trials in 1i64..6, baseline: bool, fates in prop::collection::vec((fate(), 0usize..8), 0..80)) {
         let plan = plan(&(0..trials).collect::<Vec<_>>(), k, slots);
-        let plan = if baseline { with_baseline(plan) } else { plan };
+        let plan = if baseline { with_baseline(&plan) } else { plan };
         let mut sweep = Sweep::new(plan.clone());
         let (mut facts, mut live, mut seen, mut ended) = (Vec::new(), Vec::<(RunId, SlotId)>::new(), BTreeSet::new(), BTreeSet::new());
         let mut stopped = false;
