@@ -9,9 +9,8 @@ use super::progress::patiently;
 use super::{Format, SpecArgs, cache_of, render, texts};
 use crate::driver::{Machine, MaterialError, Materials, Slots};
 use crate::failure::{Code, Failure};
-use crate::search;
 use crate::settings::Settings;
-use crate::spec::{Model, Segmentation, Spec};
+use crate::spec::{Model, Sampler, Segmentation, Spec};
 use crate::text::Statistics;
 
 #[derive(Debug, Args)]
@@ -27,7 +26,7 @@ const LISTED: u32 = 20;
 pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let loaded = args.spec.load()?;
     let spec = &loaded.spec;
-    let trials = search::planned_trials(&spec.search);
+    let trials = spec.planned_trials();
     let runs = trials as usize * spec.folds.runs() as usize;
     let slots = Slots::choose(&spec.resources, &Machine::here(), runs)?;
     let encoders = place_encoders(spec, &loaded.project, None)?;
@@ -36,12 +35,12 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     read(spec, &mut materials).await?;
     let material = materials.of(&spec.config).await?;
     let statistics = material.corpus.statistics(&spec.config.model);
-    let points: Vec<_> = (0..trials.min(LISTED)).map_while(|trial| search::propose(&spec.search, trial)).collect();
+    let points = spec.first_points(LISTED);
     if format == Format::Json {
         render::json(&json!({
             "name": spec.name, "config": spec.config, "folds": spec.folds, "search": spec.search,
             "baseline": spec.baseline, "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
-            "encoders": named(&materials), "slots": slots.places.len(), "threads": slots.threads,
+            "survey": spec.survey, "encoders": named(&materials), "slots": slots.places.len(), "threads": slots.threads,
             "devices": slots.choice, "data": statistics, "warnings": texts::warnings(&statistics, spec),
         }))?;
         return Ok(Code::Good);
@@ -59,7 +58,9 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     for (trial, point) in points.iter().enumerate() {
         outln!("  {trial}: {point}");
     }
-    if trials > LISTED {
+    if spec.search.sampler == Sampler::Bayes {
+        outln!("  drawn evenly over the space; the points of a Bayesian search depend on the scores");
+    } else if trials > LISTED {
         outln!("  … and {} more", trials - LISTED);
     }
     outln!("\nresolved configuration:");
@@ -101,10 +102,7 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
     ));
     let before = lines.len();
     let mut seen = Vec::new();
-    for trial in 0..search::planned_trials(&spec.search).min(SETTINGS) {
-        let Some(config) = search::propose(&spec.search, trial).and_then(|point| spec.config_at(&point).ok()) else {
-            break;
-        };
+    for config in spec.first_points(SETTINGS).iter().filter_map(|point| spec.config_at(point).ok()) {
         let material = materials.of(&config).await?;
         let Model { segmentation, segment_len, stride, max_segments, keep, .. } = config.model;
         let windows = (material.path.clone(), segmentation, [segment_len, stride, max_segments], keep);
@@ -119,6 +117,9 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
     }
     if lines.len() == before {
         lines.push("nothing is truncated".to_owned());
+    }
+    if spec.survey.refused() > 0 {
+        lines.push(spec.survey.to_string());
     }
     lines.extend(texts::warnings(&statistics, spec).iter().map(|warning| format!("warning: {warning}")));
     Ok(lines.join("\n"))

@@ -12,7 +12,6 @@ use super::progress::{Screen, patiently};
 use super::{Format, Loaded, SpecArgs, cache_of, check, parse, preflight, render};
 use crate::driver::{Campaign, Machine, Materials, Slots, conduct, now};
 use crate::failure::{Code, Failure};
-use crate::search;
 use crate::settings::Settings;
 use crate::spec::Spec;
 use crate::store::{LeaderboardRow, NewSweep, RunState, Store, StoreError, SweepRecord, SweepRow, SweepState};
@@ -56,7 +55,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
         sampler: name_of(&spec.search.sampler),
         objective: spec.search.objective.clone(),
         direction: spec.search.direction,
-        trials: Some(search::planned_trials(&spec.search)),
+        trials: Some(spec.planned_trials()),
         folds: spec.folds.runs(),
         documents: Some(statistics.documents as u64),
         data_sha256: Some(material.corpus.data_sha256().to_owned()),
@@ -113,7 +112,7 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
 
 /// Runs of all trials.
 fn runs(spec: &Spec) -> usize {
-    search::planned_trials(&spec.search) as usize * spec.folds.runs() as usize
+    spec.planned_trials() as usize * spec.folds.runs() as usize
 }
 
 fn name_of(value: &impl Serialize) -> String {
@@ -142,7 +141,7 @@ struct Outcome {
 impl Voyage {
     async fn sail(self, settings: &Settings, format: Format) -> Result<Code, Failure> {
         let Self { store, record, spec, materials, slots, retry_failed } = self;
-        let (trials, folds) = (search::planned_trials(&spec.search), spec.folds.runs());
+        let (trials, folds) = (spec.planned_trials(), spec.folds.runs());
         let with = if spec.baseline { " and a baseline" } else { "" };
         prune_vectors(&cache_of(&settings.db), settings.cache_mb.saturating_mul(1 << 20));
         errln!("sweep {}: {trials} trials x {folds} folds{with}, {}", record.name, slots.choice);

@@ -9,7 +9,6 @@ use thiserror::Error;
 use super::encoders::Encoders;
 use super::slots::Slots;
 use crate::protocol::Device;
-use crate::search;
 use crate::search::space::Point;
 use crate::spec::{Config, Encoder, FoldPlan, Precision, Problems, Spec};
 use crate::text::folds::{FoldError, Folds, Labels};
@@ -99,10 +98,7 @@ impl Materials {
         if found < needed {
             return Err(MaterialError::Objective { objective: objective.clone(), needed, found });
         }
-        for trial in 0..search::planned_trials(&spec.search).min(PREPARED) {
-            let Some(point) = search::propose(&spec.search, trial) else {
-                break;
-            };
+        for point in spec.first_points(PREPARED) {
             let config = spec.config_at(&point);
             let config = config.map_err(|problems| MaterialError::Point { point: point.clone(), problems })?;
             let checked = self.of(&config).await.and_then(|material| check_labels(&config, &material.corpus));

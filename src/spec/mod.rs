@@ -4,6 +4,7 @@ mod aggregator;
 mod data;
 mod document;
 mod folds;
+mod judge;
 mod keys;
 mod model;
 mod preset;
@@ -12,6 +13,9 @@ mod problem;
 mod reader;
 mod resources;
 mod search;
+mod search_only;
+mod space;
+mod survey;
 mod train;
 mod unread;
 
@@ -31,14 +35,18 @@ pub use preset::Preset;
 pub use pretrained::Pretrained;
 pub use problem::{Problem, Problems};
 pub use resources::{Devices, Resources};
-pub use search::{Direction, Sampler, Search};
+pub use search::{Budget, Direction, Prune, Race, Sampler, Search, Stop};
+pub use search_only::SearchOnly;
+pub use survey::Survey;
 pub use train::{Balance, EarlyStopping, Freeze, Loss, Memory, Precision, Schedule, Train, Warmup};
 
 use crate::metrics;
-use crate::search::propose;
 use crate::search::space::Point;
+use crate::search::{History, Proposal, Tried, TriedState, propose};
 use document::Document;
+use judge::Judge;
 use reader::{Reader, nearest};
+use survey::Findings;
 
 /// A sweep file that can run.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +59,8 @@ pub struct Spec {
     pub folds: FoldPlan,
     pub search: Search,
     pub resources: Resources,
+    /// What the points of the space come to.
+    pub survey: Survey,
     document: Document,
 }
 
@@ -71,9 +81,6 @@ pub struct Override {
 }
 
 const SECTIONS: [&str; 4] = ["data.", "text.", "model.", "train."];
-
-/// Points that are resolved one by one before anything runs.
-const CHECKED_POINTS: u32 = 2_000;
 
 impl Spec {
     /// Reads a sweep file. `stem` is its name unless it gives one.
@@ -97,26 +104,57 @@ impl Spec {
         let resources = reader.section("resources", Resources::read);
         reader.finish();
         check_objective(&search, &document, &mut problems);
+        let judge = Judge { document: &document, search: &search };
+        judge.check_names(&mut problems);
         // a key that is varied need not be good where it is not
-        let written = Self::config_of(&document, &Point::default());
-        let first = Self::config_of(&document, &search.space.first_point());
-        let config = match (written, first) {
-            (Ok(config), _) | (Err(_), Ok(config)) => config,
-            (Err(found), Err(_)) => {
-                problems.extend(found);
-                return Err(problems.sorted());
-            }
-        };
-        let spec = Self { name, config, baseline, folds, search, resources, document };
+        let written = judge.resolve(&Point::default());
+        let mut config = written.or_else(|found| judge.resolve(&search.space.first_point()).map_err(|_| found));
+        let mut survey = Survey::default();
         if problems.is_empty() {
-            spec.check_space(&mut problems);
+            let findings = Findings::of(&search.space, &|point| judge.verdict(point));
+            if let (Err(_), Some(good)) = (&config, findings.good.first()) {
+                config = judge.resolve(good);
+            }
+            if let Ok(config) = &config {
+                judge.tell(&findings, config, &mut problems);
+            }
+            survey = findings.survey;
         }
-        problems.into_result(spec)
+        match config {
+            Ok(config) => {
+                problems.into_result(Self { name, config, baseline, folds, search, resources, survey, document })
+            }
+            Err(found) => {
+                problems.extend(found);
+                Err(problems.sorted())
+            }
+        }
     }
 
     /// The configuration at a point of the space.
     pub fn config_at(&self, point: &Point) -> Result<Config, Problems> {
-        Self::config_of(&self.document, point)
+        Judge { document: &self.document, search: &self.search }.config_at(point)
+    }
+
+    /// How many trials there will be, as far as their number is known: a budget of time can end them before.
+    pub fn planned_trials(&self) -> u32 {
+        let size = || self.search.space.size().and_then(|size| u32::try_from(size).ok());
+        let points = self.survey.allowed().or_else(size).unwrap_or(u32::MAX);
+        points.min(self.search.budget.trials.unwrap_or(u32::MAX))
+    }
+
+    /// The first points of the sweep. Those of a Bayesian search depend on the scores: others, just as likely, stand for
+    /// them.
+    pub fn first_points(&self, count: u32) -> Vec<Point> {
+        let sampler = if self.search.sampler == Sampler::Bayes { Sampler::Sobol } else { self.search.sampler };
+        let search = Search { sampler, ..self.search.clone() };
+        let mut history = History::default();
+        for _ in 0..count.min(self.planned_trials()) {
+            let proposal = propose(&search, &history, &|point| self.config_at(point).is_ok());
+            let Proposal::Point { point, .. } = proposal else { break };
+            history.trials.push(Tried { point, scores: Vec::new(), state: TriedState::Open });
+        }
+        history.trials.into_iter().map(|tried| tried.point).collect()
     }
 
     /// Every pretrained encoder that a point of the space can ask for.
@@ -130,59 +168,7 @@ impl Spec {
         let names = values.filter_map(|value| Encoder::named(value.as_str()?));
         written.into_iter().chain(names).collect()
     }
-
-    fn config_of(document: &Document, point: &Point) -> Result<Config, Problems> {
-        let mut document = document.clone();
-        for (key, value) in point.iter() {
-            document.set(key, value.clone());
-        }
-        let mut problems = Problems::default();
-        let mut reader = Reader::root(&document, &mut problems);
-        let config = Config::read(&mut reader);
-        problems.into_result(config)
-    }
-
-    /// Points that stand for all: the ends of every parameter, and those that come first.
-    fn points(&self) -> impl Iterator<Item = Point> {
-        let space = &self.search.space;
-        let ends = space.parameters().iter().flat_map(|parameter| {
-            let values = parameter.domain.representatives().into_iter();
-            values.map(|value| space.first_point().with(&parameter.name, value))
-        });
-        ends.chain((0..CHECKED_POINTS).map_while(|trial| propose(&self.search, trial)))
-    }
-
-    /// Every point of the space must give a configuration that can run.
-    fn check_space(&self, problems: &mut Problems) {
-        let space = &self.search.space;
-        let line = |key: &str| self.document.line(key).or_else(|| self.document.line("search.space"));
-        for parameter in space.parameters() {
-            if !SECTIONS.iter().any(|section| parameter.name.starts_with(section)) {
-                let key = document::join("search.space", &parameter.name);
-                let what = "only keys of data, text, model and train can be varied";
-                problems.add(Problem::new(&key, line(&key), what));
-            }
-        }
-        if !problems.is_empty() {
-            return;
-        }
-        for point in self.points() {
-            let Err(found) = self.config_at(&point) else { continue };
-            for problem in found.iter() {
-                let culprit = point.iter().find(|(name, _)| **name == problem.key);
-                let key =
-                    culprit.map_or_else(|| "search.space".to_owned(), |(name, _)| document::join("search.space", name));
-                if problems.iter().filter(|known| known.key == key).count() < SHOWN_PROBLEMS {
-                    let what = format!("with {point}: {}: {}", problem.key, problem.what);
-                    problems.add(Problem::new(&key, line(&key), what));
-                }
-            }
-        }
-    }
 }
-
-/// Problems of one parameter that are reported; the others are much like them.
-const SHOWN_PROBLEMS: usize = 2;
 
 fn check_objective(search: &Search, document: &Document, problems: &mut Problems) {
     let multi_label = document.root().get("data").is_some_and(|data| data.get("labels").is_some());
@@ -228,5 +214,7 @@ impl Override {
     }
 }
 
+#[cfg(test)]
+mod space_tests;
 #[cfg(test)]
 mod tests;

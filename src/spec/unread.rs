@@ -1,6 +1,10 @@
 //! Settings that are good and have no effect, because nothing reads them beside the others.
 
 use super::{AggregatorKind, Config, LabelAttention, Spec, Transformer};
+use crate::search::space::Point;
+
+/// Points of the search that are looked at.
+const FIRST: u32 = 200;
 
 impl Spec {
     /// Keys that the file writes or varies and that no point of the space reads, with the reason at its first one.
@@ -19,9 +23,19 @@ impl Spec {
         unread
     }
 
+    /// Points that stand for all: the ends of every parameter, and those that come first.
+    fn points(&self) -> impl Iterator<Item = Point> {
+        let space = &self.search.space;
+        let ends = space.parameters().iter().flat_map(|parameter| {
+            let values = parameter.domain.representatives().into_iter();
+            values.map(|value| space.first_point().with(&parameter.name, value))
+        });
+        ends.chain(self.first_points(FIRST))
+    }
+
     /// Whether the file or its space says anything about a key.
     fn is_given(&self, key: &str) -> bool {
-        self.document.has(key) || self.search.space.parameters().iter().any(|parameter| parameter.name == key)
+        self.document.has(key) || self.search.space.names().any(|name| name == key)
     }
 }
 

@@ -138,8 +138,11 @@ fn the_sweep_files_in_the_documents_are_good() {
         assert!(!blocks.is_empty(), "{name}");
         for block in blocks {
             // an excerpt speaks of a sweep whose data are elsewhere
-            let data =
-                if block.contains("[data]") { "" } else { "data.path = \"a.jsonl\"\nsearch.sampler = \"random\"\n" };
+            let data = match (block.contains("[data]"), block.contains("[search]\n")) {
+                (true, _) => "",
+                (false, true) => "data.path = \"a.jsonl\"\n",
+                (false, false) => "data.path = \"a.jsonl\"\nsearch.sampler = \"random\"\n",
+            };
             let spec = sweep::spec::Spec::parse("x", &format!("{data}{block}"), &[]);
             assert!(spec.is_ok(), "{name}: {}\n{block}", spec.unwrap_err());
         }
