@@ -4,6 +4,8 @@
 mod bayes;
 mod grid;
 mod history;
+pub mod prune;
+pub mod race;
 mod random;
 mod sobol;
 pub mod space;
@@ -37,6 +39,15 @@ pub fn propose(search: &Search, history: &History, accepts: &dyn Fn(&Point) -> b
         Sampler::Random => random::propose(&candidates),
         Sampler::Sobol => sobol::propose(&candidates),
         Sampler::Bayes => bayes::propose(&candidates),
+    }
+}
+
+/// Why the sweep could stop, although its budget and its points allow more: what another trial can be expected to gain
+/// is less than what cross-validation can tell. Only a model of the space knows.
+pub fn converged(search: &Search, history: &History) -> Option<String> {
+    match search.sampler {
+        Sampler::Bayes => bayes::converged(search, history),
+        Sampler::Grid | Sampler::Random | Sampler::Sobol => None,
     }
 }
 

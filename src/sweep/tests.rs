@@ -41,7 +41,7 @@ fn crashed(run: RunId) -> Event {
 fn show(effect: &Effect) -> String {
     match effect {
         Effect::Spawn { run, slot } => format!("spawn {run} on {}", slot.0),
-        Effect::Terminate { run } => format!("terminate {run}"),
+        Effect::Terminate { run, why } => format!("terminate {run}: {why}"),
         Effect::Leave(end) => format!("leave {end:?}"),
         Effect::Record(fact) => match fact {
             Fact::TrialProposed { trial, point } => format!("trial {trial}: {point}"),
@@ -239,7 +239,7 @@ proptest! {
                             }
                             facts.push(fact);
                         }
-                        Effect::Terminate { run } => prop_assert!(live.iter().any(|(other, _)| *other == run)),
+                        Effect::Terminate { run, .. } => prop_assert!(live.iter().any(|(other, _)| *other == run)),
                         Effect::Leave(end) => { prop_assert!(left.is_none() && live.is_empty()); left = Some(end); }
                     }
                 }
