@@ -328,8 +328,9 @@ impl Effects<'_> {
         let first = self.sweep.trials.is_empty();
         self.record(if first { Fact::SweepStarted } else { Fact::SweepResumed });
         for run in self.sweep.trials().flat_map(|(id, trial)| trial.running(id)).collect::<Vec<_>>() {
-            let why = "lost: its coordinator ended".to_owned();
-            self.record(Fact::RunEnded { run, end: RunEnd::Interrupted { why } });
+            let lost = || RunEnd::Interrupted { why: "lost: its coordinator ended".to_owned() };
+            let end = if self.given_up(run).is_some() { self.pruned(run) } else { lost() };
+            self.record(Fact::RunEnded { run, end });
         }
         self.sweep.slots.fill(None);
         if self.sweep.plan.spec.baseline && self.sweep.trial(TrialId::BASELINE).is_none() {

@@ -10,4 +10,5 @@ mod interruptions;
 mod layers;
 mod loopback;
 mod main_job;
+mod racing;
 mod support;
