@@ -99,6 +99,7 @@ mod tests {
             seconds: None,
             why: why.map(str::to_owned),
             score_so_far: None,
+            given_up: None,
         };
         let gain = |difference| Gain { trial: TrialId(4), difference, difference_se: Some(0.005) };
         Baseline { row, best_trial: difference.map(gain) }.line(direction)

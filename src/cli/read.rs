@@ -110,6 +110,12 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     if !leaderboard.is_empty() {
         outln!("\n{}", render::leaderboard(&sweep.objective, &leaderboard));
     }
+    if let Some(line) = render::given_up(&sweep) {
+        outln!("\n{line}");
+    }
+    if let Some(why) = &sweep.converged {
+        outln!("\nyou could stop now: {why}");
+    }
     if let Some(baseline) = baseline {
         outln!("\n{}", baseline.line(&sweep.direction));
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::print::outln;
 use crate::failure::{Code, Failure};
-use crate::store::LeaderboardRow;
+use crate::store::{LeaderboardRow, SweepRow};
 
 /// A plain table; columns of numbers are aligned to the right.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
@@ -84,6 +84,18 @@ pub(super) fn leaderboard(objective: &str, rows: &[LeaderboardRow]) -> String {
         })
         .collect();
     table(&header, &body)
+}
+
+/// `3 trials raced out, 1 pruned: 11 folds saved`; none where nobody was given up.
+pub(super) fn given_up(sweep: &SweepRow) -> Option<String> {
+    let SweepRow { raced_out, pruned, folds_saved, .. } = sweep;
+    let by = match (raced_out, pruned) {
+        (0, 0) => return None,
+        (_, 0) => format!("{raced_out} raced out"),
+        (0, _) => format!("{pruned} pruned"),
+        _ => format!("{raced_out} raced out, {pruned} pruned"),
+    };
+    Some(format!("trials given up: {by}; {folds_saved} folds never started"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ pub mod ask_tell;
 mod bayes;
 mod grid;
 mod history;
+pub mod prune;
+pub mod race;
 mod random;
 mod sobol;
 pub mod space;
@@ -52,6 +54,15 @@ pub fn propose(search: &Search, history: &History, accepts: &dyn Fn(&Point) -> b
 /// Number `number` of points spread evenly over [0, 1)^`dimensions`, the same for the same seed.
 pub fn scattered(seed: u64, number: u32, dimensions: usize) -> Vec<f64> {
     sobol::point(seed, number, 0, dimensions)
+}
+
+/// Why the sweep could stop, although its budget and its points allow more: what another trial can be expected to gain
+/// is less than what cross-validation can tell. Only a model of the space knows.
+pub fn converged(search: &Search, history: &History) -> Option<String> {
+    match search.sampler {
+        Sampler::Bayes => bayes::converged(search, history),
+        Sampler::Grid | Sampler::Random | Sampler::Sobol => None,
+    }
 }
 
 /// The points that can be the next.

@@ -65,6 +65,14 @@ pub struct SweepRow {
     /// Runs of one finished trial.
     pub folds: u32,
     pub baseline_score: Option<f64>,
+    /// Trials given up between their folds.
+    pub raced_out: u32,
+    /// Trials given up between epochs.
+    pub pruned: u32,
+    /// Folds of both that were never started.
+    pub folds_saved: u32,
+    /// Why it could stop before its budget is spent.
+    pub converged: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -80,6 +88,7 @@ pub struct TrialRow {
     pub seconds: Option<f64>,
     pub why: Option<String>,
     pub score_so_far: Option<f64>,
+    pub given_up: Option<GivenUp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -170,6 +179,17 @@ pub enum TrialState {
     Cancelled,
 }
 
+/// What ended a trial in the state `pruned`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(rename_all = "lowercase")]
+pub enum GivenUp {
+    /// Between its folds.
+    Race,
+    /// Between the epochs of one of them.
+    Prune,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(rename_all = "lowercase")]
@@ -227,6 +247,7 @@ impl FromRow<'_, SqliteRow> for TrialRow {
             seconds: row.try_get("seconds")?,
             why: row.try_get("why")?,
             score_so_far: row.try_get("score_so_far")?,
+            given_up: row.try_get("given_up")?,
         })
     }
 }

@@ -11,4 +11,5 @@ mod interruptions;
 mod layers;
 mod loopback;
 mod main_job;
+mod racing;
 mod support;
