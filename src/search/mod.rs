@@ -3,6 +3,7 @@
 
 pub mod ask_tell;
 mod bayes;
+mod gp;
 mod grid;
 mod history;
 mod random;
