@@ -3,6 +3,7 @@
 
 pub mod ask_tell;
 mod bayes;
+pub mod gp;
 mod grid;
 mod history;
 pub mod prune;
@@ -13,6 +14,7 @@ pub mod space;
 #[cfg(test)]
 mod tests;
 
+pub use bayes::belief;
 pub use history::{History, Tried, TriedState};
 
 use std::collections::BTreeSet;

@@ -5,6 +5,7 @@ use super::fact::{RunId, TrialEnd, TrialId};
 use super::trial::Trial;
 use super::{FoldId, Sweep};
 use crate::protocol::{Measurement, Split};
+use crate::search;
 use crate::search::prune::{self, Curve, Rival};
 use crate::search::race::Field;
 use crate::spec::{Prune, Race};
@@ -31,10 +32,15 @@ impl Sweep {
         let Some(field) = self.field() else {
             return Vec::new();
         };
+        let history = self.history();
         let open = self.of_space().filter(|(_, trial)| trial.end.is_none());
         let judged = open.filter_map(|(id, trial)| {
             let scores: Vec<(u32, f64)> = self.numbered(trial).collect();
-            Some((id, TrialEnd::Dropped { why: field.judge(race, &scores, None)? }))
+            let asks = race == Race::Posterior && !scores.is_empty();
+            let incumbent = field.incumbent() as usize;
+            let believed = || search::belief(&self.plan.spec.search, &history, id.0 as usize, incumbent);
+            let belief = asks.then(believed).flatten();
+            Some((id, TrialEnd::Dropped { why: field.judge(race, &scores, belief)? }))
         });
         judged.collect()
     }
