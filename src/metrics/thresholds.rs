@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::confusion::{Counts, averages};
+use super::confusion::{Counts, average};
 use super::multi_label::dense;
 
 /// How the F1 of several labels become one.
@@ -65,7 +65,7 @@ pub fn tune_thresholds(truth: &[Vec<u32>], probabilities: &[f64], classes: usize
             Average::Macro => {
                 cells.tune(0..classes, |counts| counts.iter().map(Counts::f1).sum::<f64>() / classes as f64)
             }
-            Average::Micro => cells.tune(0..classes, |counts| pooled(counts).f1()),
+            Average::Micro => cells.tune(0..classes, |counts| Counts::pooled(counts).f1()),
         },
         per_label: (0..classes).map(|class| cells.tune(class..class + 1, |counts| counts[0].f1())).collect(),
     }
@@ -111,22 +111,12 @@ pub fn cross_fit(
 
 impl Scores {
     fn of(counts: &[Counts]) -> Self {
-        let value =
-            |wanted: &str| averages(counts).find(|(name, _)| name == wanted).map_or(f64::NAN, |(_, value)| value);
         Self {
-            macro_f1: value("macro_f1"),
-            micro_f1: value("micro_f1"),
+            macro_f1: average("macro_f1", counts),
+            micro_f1: average("micro_f1", counts),
             of_labels: counts.iter().map(Counts::f1).collect(),
         }
     }
-}
-
-fn pooled(counts: &[Counts]) -> Counts {
-    counts.iter().fold(Counts::default(), |sum, count| Counts {
-        hits: sum.hits + count.hits,
-        predicted: sum.predicted + count.predicted,
-        support: sum.support + count.support,
-    })
 }
 
 /// Probability and truth, documents x classes.
