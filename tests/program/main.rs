@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod baseline;
+mod best;
 mod hub;
 mod interruptions;
 mod layers;
