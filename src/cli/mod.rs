@@ -2,7 +2,9 @@
 
 mod ask_tell;
 mod baseline;
+mod best;
 mod check;
+mod correction;
 mod doctor;
 mod download;
 mod print;
@@ -77,6 +79,8 @@ enum Command {
     Ls,
     /// Show a sweep, or one of its trials
     Show(read::ShowArgs),
+    /// Say which trial is best, how sure that is, and which score to report
+    Best(best::BestArgs),
     /// Print the log of a run
     Logs(read::LogsArgs),
     /// Tune the thresholds from which on labels are given, on a trial's out-of-fold predictions
@@ -142,6 +146,7 @@ async fn dispatch(command: Command, settings: &Settings, format: Format) -> Resu
         Command::AskTell(args) => ask_tell::ask_tell(&args),
         Command::Ls => read::ls(settings, format).await,
         Command::Show(args) => read::show(args, settings, format).await,
+        Command::Best(args) => best::best(args, settings, format).await,
         Command::Logs(args) => read::logs(args, settings, format).await,
         Command::Thresholds(args) => thresholds::thresholds(args, settings, format).await,
         Command::Sql(args) => sql::sql(args, settings, format).await,

@@ -283,6 +283,6 @@ fn parse_run(text: &str) -> Result<RunId, Failure> {
 }
 
 /// A state as it is written in the database.
-fn state(state: &impl serde::Serialize) -> String {
+pub(super) fn state(state: &impl serde::Serialize) -> String {
     serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -73,7 +73,7 @@ pub(super) fn leaderboard(objective: &str, rows: &[LeaderboardRow]) -> String {
     let body: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let tied = if row.tied_with_best && row.rank > 1 { " =" } else { "" };
+            let tied = if row.is_tied() { " =" } else { "" };
             let mut cells = vec![
                 row.rank.to_string(),
                 row.trial.to_string(),
@@ -83,7 +83,11 @@ pub(super) fn leaderboard(objective: &str, rows: &[LeaderboardRow]) -> String {
             cells
         })
         .collect();
-    table(&header, &body)
+    let table = table(&header, &body);
+    if !rows.iter().any(LeaderboardRow::is_tied) {
+        return table;
+    }
+    format!("{table}\n\n= not told apart from the best (paired over the folds, corrected t-test at 5 %)")
 }
 
 /// `3 trials raced out, 1 pruned: 11 folds saved`; none where nobody was given up.

@@ -191,9 +191,6 @@ fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
     }
     if !leaderboard.is_empty() {
         outln!("\n{}\n", render::leaderboard(&sweep.objective, leaderboard));
-        if leaderboard.iter().any(|row| row.tied_with_best && row.rank > 1) {
-            outln!("= not told apart from the best: within one standard error of the difference");
-        }
     }
     if let Some(line) = render::given_up(sweep) {
         outln!("{line}\n");
@@ -210,6 +207,7 @@ fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
             (format!("sweep resume {name} --retry-failed{db}"), "to try them again"),
         ],
         (SweepEnd::Finished | SweepEnd::Enough { .. }, Some(best)) => vec![
+            (format!("sweep best {name}{db}"), "its parameters, its rivals, which score to report"),
             (format!("sweep show {name} --trial {}{db}", best.trial), "its folds and metrics"),
             (format!("sweep sql \"select * from leaderboard where sweep = '{name}'\"{db}"), "all of it is SQL"),
         ],

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::confusion::{Counts, averages};
+use super::confusion::{Counts, average};
 use super::multi_label::dense;
 
 /// How the F1 of several labels become one.
@@ -108,22 +108,12 @@ pub fn cross_fit(
 
 impl Scores {
     fn of(counts: &[Counts]) -> Self {
-        let value =
-            |wanted: &str| averages(counts).find(|(name, _)| name == wanted).map_or(f64::NAN, |(_, value)| value);
         Self {
-            macro_f1: value("macro_f1"),
-            micro_f1: value("micro_f1"),
+            macro_f1: average("macro_f1", counts),
+            micro_f1: average("micro_f1", counts),
             of_labels: counts.iter().map(Counts::f1).collect(),
         }
     }
-}
-
-fn pooled(counts: &[Counts]) -> Counts {
-    counts.iter().fold(Counts::default(), |sum, count| Counts {
-        hits: sum.hits + count.hits,
-        predicted: sum.predicted + count.predicted,
-        support: sum.support + count.support,
-    })
 }
 
 /// Probability and truth, documents x classes.
@@ -155,7 +145,7 @@ impl Cells {
         }
         cells.sort_unstable_by(|(a, ..), (b, ..)| b.total_cmp(a));
         let highest = cells.first().map_or(0.0, |(probability, ..)| *probability);
-        let mut so_far = SoFar { pooled: pooled(&counts), counts, sum: 0.0 };
+        let mut so_far = SoFar { pooled: Counts::pooled(&counts), counts, sum: 0.0 };
         let mut best = Tuned { threshold: between(highest, f64::INFINITY), f1: so_far.f1(average) };
         let mut rest = cells.as_slice();
         while let Some((reached, ..)) = rest.first().copied() {

@@ -152,8 +152,19 @@ pub struct LeaderboardRow {
     pub trial: TrialId,
     pub score: f64,
     pub score_se: Option<f64>,
-    pub tied_with_best: bool,
+    /// None where a single fold allows no comparison.
+    pub tied_with_best: Option<bool>,
     pub params: Point,
+    /// Its score less the best's, over the folds that both have.
+    pub difference: Option<f64>,
+    pub difference_se: Option<f64>,
+}
+
+impl LeaderboardRow {
+    /// Whether it is not the best and cannot be told from it.
+    pub fn is_tied(&self) -> bool {
+        self.rank > 1 && self.tied_with_best == Some(true)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
@@ -324,6 +335,8 @@ impl FromRow<'_, SqliteRow> for LeaderboardRow {
             score_se: row.try_get("score_se")?,
             tied_with_best: row.try_get("tied_with_best")?,
             params: json(row, "params")?,
+            difference: row.try_get("difference")?,
+            difference_se: row.try_get("difference_se")?,
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fact::{FoldId, RunEnd, RunId, TrialEnd, TrialId};
+use crate::crossval::standard_error;
 use crate::search::prune::Curve;
 use crate::search::space::Point;
 use crate::spec::FoldPlan;
@@ -165,20 +166,15 @@ impl Trial {
         if scores.len() < self.folds.len() {
             return None;
         }
-        Some(TrialEnd::Finished { score: mean(&scores), score_se: standard_error(&scores) })
+        Some(TrialEnd::Finished { score: mean(&scores), score_se: standard_error(&scores, self.k()) })
+    }
+
+    /// Folds of one repeat.
+    fn k(&self) -> u32 {
+        self.folds.keys().filter(|fold| fold.repeat == 0).count() as u32
     }
 }
 
 fn mean(scores: &[f64]) -> f64 {
     scores.iter().sum::<f64>() / scores.len() as f64
-}
-
-/// Of the mean, from the spread between folds; none for a single fold.
-fn standard_error(scores: &[f64]) -> Option<f64> {
-    if scores.len() < 2 {
-        return None;
-    }
-    let (n, mean) = (scores.len() as f64, mean(scores));
-    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    Some((variance / n).sqrt())
 }

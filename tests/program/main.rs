@@ -6,6 +6,7 @@
 mod ask_tell;
 mod bad_input;
 mod baseline;
+mod best;
 mod hub;
 mod interruptions;
 mod layers;

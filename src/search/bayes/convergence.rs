@@ -3,6 +3,7 @@
 
 use super::model::{Model, gains};
 use super::{promising, rounded};
+use crate::crossval::standard_error;
 use crate::search::Candidates;
 use crate::search::history::{History, TriedState};
 use crate::spec::Search;
@@ -28,14 +29,11 @@ pub(in crate::search) fn converged(search: &Search, history: &History) -> Option
     })
 }
 
-/// Standard error of the best finished trial's mean, corrected for training sets that overlap (Nadeau & Bengio 2003). None
-/// with a single fold, which tells nothing of its noise.
+/// Standard error of the best finished trial's mean; none with a single fold, which tells nothing of its noise.
 fn noise(search: &Search, history: &History) -> Option<f64> {
     let finished = history.trials.iter().filter(|tried| tried.state == TriedState::Finished);
     let scores = finished.map(|tried| gains(search, tried).map(|(_, gain)| gain).collect::<Vec<f64>>());
     let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
-    let best = scores.filter(|scores| scores.len() > 1).max_by(|a, b| mean(a).total_cmp(&mean(b)))?;
-    let (count, mean) = (best.len() as f64, mean(&best));
-    let variance = best.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    Some(((1.0 / count + 1.0 / (count - 1.0)) * variance).sqrt())
+    let best = scores.filter(|scores| !scores.is_empty()).max_by(|a, b| mean(a).total_cmp(&mean(b)))?;
+    standard_error(&best, best.len() as u32)
 }
