@@ -303,7 +303,7 @@ mod tests {
         ];
         let point: Point = values.iter().enumerate().map(|(n, value)| (format!("model.p{n}"), value.clone())).collect();
         insta::assert_snapshot!(lines(&point), @r#"
-        model.p0 = 1e-5
+        model.p0 = 0.00001
         model.p1 = 3
         model.p2 = true
         model.p3 = "it's 中文"
