@@ -15,7 +15,11 @@ fn a_hopeless_trial_gets_one_fold() {
     let options = ["run", "small.toml", "--set", RATES, "--set", "folds.k=3", "--set", "train.epochs=8"];
     let outcome = project.sweep(&[&options[..], &["--set", "resources.slots_per_device=1"]].concat());
     assert_eq!(outcome.code, Some(0), "{}", outcome.err);
-    assert!(outcome.err.contains("trial 1 raced out after 1 of 3 folds: its chance to beat trial 0"), "{}", outcome.err);
+    assert!(
+        outcome.err.contains("trial 1 raced out after 1 of 3 folds: its chance to beat trial 0"),
+        "{}",
+        outcome.err
+    );
     assert!(outcome.out.contains("trials given up: 2 raced out; 4 folds never started"), "{}", outcome.out);
     assert_eq!(project.sql(GIVEN_UP), ["0,finished,,3", "1,pruned,race,1", "2,pruned,race,1"]);
     let counted = "select raced_out, pruned, folds_saved, finished, best_trial from sweeps";
