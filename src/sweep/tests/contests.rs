@@ -100,7 +100,12 @@ fn losses_race_the_other_way_round() {
     });
     let mut sweep = Sweep::new(plan);
     play(&mut sweep, incumbent(&[0.30, 0.32, 0.31]));
-    assert_snapshot!(play(&mut sweep, vec![done(run(1, 0, 1), 0.9)]).0, @"");
+    assert_snapshot!(play(&mut sweep, vec![done(run(1, 0, 1), 0.9)]).0, @r#"
+    > run 1/0 Finished { score: 0.9, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 1 Dropped { why: "raced out after 1 of 3 folds: its chance to beat trial 0 is below 0.01 %" }
+      SweepEnded { end: Finished }
+      leave Finished
+    "#);
 }
 
 /// With several slots the first folds of new trials come before the second ones of doubtful trials; one that is ahead
