@@ -110,7 +110,7 @@ fn asha_rule(direction: Direction, epoch: u32, own: &Curve, rivals: &[Rival<'_>]
     };
     let place = 1 + others.iter().filter(|other| is_ahead(other)).count();
     let promoted = runs / ETA as usize;
-    (place > promoted).then(|| format!("{}, number {place} of {runs}; the best {promoted} go on", so_far(best)))
+    (place > promoted).then(|| format!("{}, number {place} of {runs}, and only the best third goes on", so_far(best)))
 }
 
 /// 1, 3, 9, …
@@ -175,7 +175,16 @@ mod tests {
             verdict(Prune::Median, DOWN, &[0.9, 0.5, 0.7], &losses),
             verdict(Prune::Off, UP, &[0.0, 0.0, 0.0], &others),
         ];
-        assert_snapshot!(cases.join("\n"), @"");
+        assert_snapshot!(cases.join("\n"), @"
+        its best so far is 0.4500, the median of 5 finished runs is 0.5000
+        goes on
+        goes on
+        goes on
+        it has no score so far, the median of 5 finished runs is 0.5000
+        its best so far is 0.5500, the median of 5 finished runs is 0.5000
+        goes on
+        goes on
+        ");
     }
 
     #[test]
@@ -188,7 +197,7 @@ mod tests {
             (&[0.7, f64::NAN, f64::NAN, 0.9], false),
         ];
         let cases = [
-            // 0.7, 0.6 and 0.5 are there already: the second of five passes, the third does not
+            // 0.7, 0.6, 0.5 and 0.3 came to epoch 3: of five only the first passes; of six at epoch 1 the second too
             verdict(Prune::Asha, UP, &[0.1, 0.65, 0.3], &others),
             verdict(Prune::Asha, UP, &[0.1, 0.75, 0.3], &others),
             verdict(Prune::Asha, UP, &[0.1, 0.1, 0.1, 0.1], &others),
@@ -199,7 +208,17 @@ mod tests {
             verdict(Prune::Asha, DOWN, &[0.1], &others),
             verdict(Prune::Asha, DOWN, &[0.3], &others),
         ];
-        assert_snapshot!(cases.join("\n"), @"");
+        assert_snapshot!(cases.join("\n"), @"
+        its best so far is 0.6500, number 2 of 5, and only the best third goes on
+        goes on
+        goes on
+        its best so far is 0.6500, number 3 of 6, and only the best third goes on
+        goes on
+        goes on
+        it has no score so far, number 3 of 3, and only the best third goes on
+        goes on
+        goes on
+        ");
         assert_eq!((0..100).filter(|epoch| is_rung(*epoch)).collect::<Vec<_>>(), [1, 3, 9, 27, 81]);
     }
 
