@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::attention::{Attention, Heads, attention};
 use super::dropout::Mask;
 use super::gelu::gelu;
-use super::gemm::{Matrix, Operand, Target, Threads, product};
+use super::gemm::{Matrix, Operand, Right, Target, Threads, product};
 use super::linear::linear;
 use super::math::{self, vectorised};
 use super::norm::{Residual, add_norm, backward_rows, forward_rows};
@@ -227,9 +227,9 @@ struct Numbers<'a> {
     norm: [&'a [f32]; 2],
 }
 
-/// A matrix `[out, in]`, and what is added.
+/// A matrix `[in, out]` forward, `[out, in]` backward, and what is added forward.
 struct Layer<'a> {
-    weight: Operand<'a>,
+    weight: Right<'a>,
     bias: &'a [f32],
 }
 
@@ -242,29 +242,32 @@ impl CustomOp2 for Fused {
         let x = slice(x, layout)?;
         let mut y = vec![0f32; self.wanted.rows() * self.width];
         let mut kept = self.keeps.then(|| self.kept_rooms(self.sequences.rows(), self.wanted.rows()));
-        self.with_numbers(|numbers| {
-            let tiles = self.tiles.par_iter().zip(self.cut_mut(&mut y, Tile::wanted));
-            if let Some(kept) = &mut kept {
-                let parts = self.cut_mut(&mut kept.q, Tile::wanted).into_iter();
-                let parts = parts.zip(self.cut_mut(&mut kept.kv, Tile::rows));
-                let parts = parts.zip(self.cut_mut(&mut kept.context, Tile::wanted));
-                let parts = parts.zip(self.cut_mut(&mut kept.attended, Tile::wanted));
-                let parts = parts.zip(self.cut_mut(&mut kept.up, Tile::wanted));
-                let parts: Vec<_> = parts.zip(self.cut_mut(&mut kept.down, Tile::wanted)).collect();
-                tiles.zip(parts).for_each(|((tile, y), (((((q, kv), context), attended), up), down))| {
-                    let mut kept = Kept { q, kv, context, attended, up, down };
-                    self.forward(numbers, tile, self.of(x, tile), y, &mut kept);
-                });
-            } else {
-                tiles.for_each(|(tile, y)| {
-                    let mut rooms = self.kept_rooms(tile.rows.len(), tile.wanted.len());
-                    let Kept { q, kv, context, attended, up, down } = &mut rooms;
-                    let mut kept = Kept { q: &mut **q, kv, context, attended, up, down };
-                    self.forward(numbers, tile, self.of(x, tile), y, &mut kept);
-                });
-            }
-            Ok(())
-        })?;
+        self.with_numbers(
+            |weight| weight.transposed(),
+            |numbers| {
+                let tiles = self.tiles.par_iter().zip(self.cut_mut(&mut y, Tile::wanted));
+                if let Some(kept) = &mut kept {
+                    let parts = self.cut_mut(&mut kept.q, Tile::wanted).into_iter();
+                    let parts = parts.zip(self.cut_mut(&mut kept.kv, Tile::rows));
+                    let parts = parts.zip(self.cut_mut(&mut kept.context, Tile::wanted));
+                    let parts = parts.zip(self.cut_mut(&mut kept.attended, Tile::wanted));
+                    let parts = parts.zip(self.cut_mut(&mut kept.up, Tile::wanted));
+                    let parts: Vec<_> = parts.zip(self.cut_mut(&mut kept.down, Tile::wanted)).collect();
+                    tiles.zip(parts).for_each(|((tile, y), (((((q, kv), context), attended), up), down))| {
+                        let mut kept = Kept { q, kv, context, attended, up, down };
+                        self.forward(numbers, tile, self.of(x, tile), y, &mut kept);
+                    });
+                } else {
+                    tiles.for_each(|(tile, y)| {
+                        let mut rooms = self.kept_rooms(tile.rows.len(), tile.wanted.len());
+                        let Kept { q, kv, context, attended, up, down } = &mut rooms;
+                        let mut kept = Kept { q: &mut **q, kv, context, attended, up, down };
+                        self.forward(numbers, tile, self.of(x, tile), y, &mut kept);
+                    });
+                }
+                Ok(())
+            },
+        )?;
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
         Ok((CpuStorage::F32(y), Shape::from((self.wanted.rows(), self.width))))
     }
@@ -276,8 +279,10 @@ impl CustomOp2 for Fused {
         let mut dx = x.track_op().then(|| vec![0f32; x.elem_count()]);
         with_slices([x, &dy], |[x, dy]| {
             let mut slopes = self.slope_rooms();
-            let sums = self
-                .with_numbers(|numbers| Ok(self.backward_tiles(numbers, dy, &kept, &mut slopes, dx.as_deref_mut())))?;
+            let sums = self.with_numbers(
+                |weight| weight,
+                |numbers| Ok(self.backward_tiles(numbers, dy, &kept, &mut slopes, dx.as_deref_mut())),
+            )?;
             self.add_gradients(x, &kept, &slopes, &sums);
             Ok(())
         })?;
@@ -310,14 +315,20 @@ impl Fused {
         Slopes { q, kv: room(self.sequences.rows() * 2 * width), attended, up, down, normed, hidden }
     }
 
-    fn with_numbers<R>(&self, f: impl FnOnce(&Numbers<'_>) -> Result<R>) -> Result<R> {
+    /// The weights, packed for this pass: turned as it multiplies by them.
+    fn with_numbers<R>(
+        &self,
+        turned: fn(Matrix<'_>) -> Matrix<'_>,
+        f: impl FnOnce(&Numbers<'_>) -> Result<R>,
+    ) -> Result<R> {
         let affines = self.block.affines();
         with_slices(affines.map(|affine| affine.weight.value()), |weights| {
             with_slices(affines.map(|affine| affine.bias.value()), |biases| {
                 let norm = |index: usize| [weights[index], biases[index]];
                 let layer = |index: usize| {
                     let [weight, bias] = norm(index);
-                    Layer { weight: Operand::new(matrix(weight, bias.len()), Threads::All, self.precision), bias }
+                    let weight = turned(matrix(weight, bias.len()));
+                    Layer { weight: Right::new(weight, Threads::All, self.precision), bias }
                 };
                 f(&Numbers {
                     query: layer(0),
@@ -386,9 +397,7 @@ impl Fused {
 
     /// y = x W^T + b, rows of y `stride` numbers apart.
     fn affine(&self, x: Matrix<'_>, layer: &Layer<'_>, y: &mut [f32], stride: usize) {
-        y.chunks_mut(stride).for_each(|row| row[..layer.bias.len()].copy_from_slice(layer.bias));
-        let target = Target { numbers: y, row_stride: stride, add: true };
-        product(target, x, layer.weight.matrix().transposed(), Threads::One, self.precision);
+        layer.weight.affine(layer.bias, y, stride, x, Threads::One);
     }
 
     fn forward(&self, numbers: &Numbers<'_>, tile: &Tile, x: &[f32], y: &mut [f32], kept: &mut Kept<&mut [f32]>) {
@@ -544,7 +553,7 @@ impl Fused {
             let rows = dy.len().div_ceil(stride);
             let target = Target { row_stride: dx.len() / rows, numbers: dx, add };
             let dy = Matrix::new(dy, rows, layer.bias.len(), stride);
-            product(target, dy, layer.weight.matrix(), Threads::One, self.precision);
+            layer.weight.product(target, dy, Threads::One);
         };
         by(&numbers.down, slopes.down, width, slopes.up, false);
         vectorised(

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
-use super::avx512;
+use super::avx512::bf16 as avx512;
 use super::{Matrix, Target, Threads, product_f32};
 use crate::model::kernels::Precision;
 use crate::model::kernels::math::vectorised;
@@ -25,7 +25,7 @@ pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Thre
 }
 
 /// Whether the CPU itself multiplies bfloat16, faster than f32.
-fn is_fast() -> bool {
+pub(super) fn is_fast() -> bool {
     #[cfg(target_arch = "x86_64")]
     return avx512::fast().is_some();
     #[cfg(not(target_arch = "x86_64"))]
@@ -53,7 +53,7 @@ impl<'a> Operand<'a> {
         }
     }
 
-    fn rounded(given: Matrix<'a>, by: Threads) -> Self {
+    pub(super) fn rounded(given: Matrix<'a>, by: Threads) -> Self {
         Self { given, copies: (!given.is_rounded).then(|| rounded(given, by)) }
     }
 

@@ -12,6 +12,23 @@ fn products() -> Vec<(&'static str, Product, Round)> {
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "nothing to add"))]
     let mut all: Vec<(_, Product, Round)> =
         vec![("f32", |target, a, b, by| product(target, a, b, by, Precision::F32), f64::from)];
+    // where the CPU has something better, for one row and few columns only
+    all.push(("f32 by the crate", product_by_crate, f64::from));
+    #[cfg(target_arch = "x86_64")]
+    if avx512::f32::F32::new().is_some() {
+        // also where packing is not worth it
+        all.push((
+            "f32 by the CPU",
+            |target, a, b, by| avx512::f32::F32::new().expect("seen above").product(target, a, b, by),
+            f64::from,
+        ));
+    }
+    for (name, product, round) in [
+        ("f32 packed once", by_right::<false> as Product, f64::from as Round),
+        ("bf16 packed once", by_right::<true>, bf16),
+    ] {
+        all.push((name, product, round));
+    }
     all.extend(products_bf16().into_iter().map(|(name, product)| (name, product, bf16 as Round)));
     all
 }
@@ -23,13 +40,18 @@ fn products_bf16() -> Vec<(&'static str, Product)> {
         ("bf16 by rounded copies", bf16::product_of_rounded),
     ];
     #[cfg(target_arch = "x86_64")]
-    if avx512::Avx512::new().is_some() {
+    if avx512::bf16::Bf16::new().is_some() {
         // also where it is slow
         all.push(("bf16 by the CPU", |target, a, b, by| {
-            avx512::Avx512::new().expect("seen above").product(target, a, b, by);
+            avx512::bf16::Bf16::new().expect("seen above").product(target, a, b, by);
         }));
     }
     all
+}
+
+fn by_right<const BF16: bool>(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads) {
+    let precision = if BF16 { Precision::Bf16 } else { Precision::F32 };
+    Right::new(b, by, precision).product(target, a, by);
 }
 
 /// By arithmetic, not by bits: 8 bits of a fraction in [1, 2).
