@@ -165,8 +165,11 @@ struct Tile {
 /// Rows of a tile: few enough to stay in the cache and for all threads to have some, enough to make packing the weights
 /// worth it. The number of threads plays no part, the bits of sums over tiles depend on it.
 fn tile_rows(rows: usize) -> usize {
-    (rows / 8).clamp(128, 512)
+    (rows / 8).clamp(128, 256)
 }
+
+/// Inner numbers of the feed-forward layers that are computed together.
+const PART: usize = 256;
 
 fn tiles(sequences: &Sequences, wanted: &Sequences) -> Vec<Tile> {
     let mut tiles: Vec<Tile> = Vec::new();
@@ -222,9 +225,17 @@ struct Numbers<'a> {
     value: Layer<'a>,
     attended: Layer<'a>,
     attention_norm: [&'a [f32]; 2],
-    up: Layer<'a>,
-    down: Layer<'a>,
+    feed_forward: Vec<Part<'a>>,
+    /// What the feed-forward layers add.
+    down: &'a [f32],
     norm: [&'a [f32]; 2],
+}
+
+/// Some of the inner numbers of the feed-forward layers, few enough to stay in the cache.
+struct Part<'a> {
+    inner: Range<usize>,
+    up: Layer<'a>,
+    down: Right<'a>,
 }
 
 /// A matrix `[in, out]` forward, `[out, in]` backward, and what is added forward.
@@ -304,7 +315,8 @@ impl Tile {
 impl Fused {
     fn kept_rooms(&self, rows: usize, wanted: usize) -> Kept<Room> {
         let (width, inner) = (self.width, self.inner);
-        let [context, attended, up, down] = [width, width, inner, width].map(|width| room(wanted * width));
+        let up = if self.keeps { inner } else { PART.min(inner) };
+        let [context, attended, up, down] = [width, width, up, width].map(|width| room(wanted * width));
         Kept { q: room(wanted * width), kv: room(rows * 2 * width), context, attended, up, down }
     }
 
@@ -325,10 +337,17 @@ impl Fused {
         with_slices(affines.map(|affine| affine.weight.value()), |weights| {
             with_slices(affines.map(|affine| affine.bias.value()), |biases| {
                 let norm = |index: usize| [weights[index], biases[index]];
+                let pack = |weight, by| Right::new(turned(weight), by, self.precision);
                 let layer = |index: usize| {
                     let [weight, bias] = norm(index);
-                    let weight = turned(matrix(weight, bias.len()));
-                    Layer { weight: Right::new(weight, Threads::All, self.precision), bias }
+                    Layer { weight: pack(matrix(weight, bias.len()), Threads::All), bias }
+                };
+                let [up, down] = [5, 6].map(|index| matrix(weights[index], biases[index].len()));
+                let part = |start: usize| {
+                    let inner = start..(start + PART).min(self.inner);
+                    let up = pack(up.part(inner.clone(), 0..self.width), Threads::One);
+                    let down = pack(down.part(0..self.width, inner.clone()), Threads::One);
+                    Part { up: Layer { weight: up, bias: &biases[5][inner.clone()] }, down, inner }
                 };
                 f(&Numbers {
                     query: layer(0),
@@ -336,8 +355,8 @@ impl Fused {
                     value: layer(2),
                     attended: layer(3),
                     attention_norm: norm(4),
-                    up: layer(5),
-                    down: layer(6),
+                    feed_forward: (0..self.inner).into_par_iter().step_by(PART).map(part).collect(),
+                    down: biases[6],
                     norm: norm(7),
                 })
             })
@@ -401,7 +420,7 @@ impl Fused {
     }
 
     fn forward(&self, numbers: &Numbers<'_>, tile: &Tile, x: &[f32], y: &mut [f32], kept: &mut Kept<&mut [f32]>) {
-        let (width, inner, rows) = (self.width, self.inner, tile.wanted.len());
+        let (width, rows) = (self.width, tile.wanted.len());
         let eps = self.block.eps as f32;
         let firsts = self.wanted_rows(x, tile.sequences.clone());
         let input = Operand::new(matrix(x, tile.rows.len()), Threads::One, self.precision);
@@ -424,23 +443,44 @@ impl Fused {
             #[inline(always)]
             || forward_rows(&mut normed, kept.attended, scale, shift, eps),
         );
-        self.affine(matrix(&normed, rows), &numbers.up, kept.up, inner);
-        let mut hidden = room(rows * inner);
-        vectorised(
-            #[inline(always)]
-            || {
-                for (y, x) in hidden.iter_mut().zip(&*kept.up) {
-                    *y = math::gelu(*x);
-                }
-            },
-        );
-        self.affine(matrix(&hidden, rows), &numbers.down, kept.down, width);
+        self.feed_forward(numbers, &normed, kept, rows);
         self.add_residual(tile, 1, kept.down, &normed);
         let [scale, shift] = numbers.norm;
         vectorised(
             #[inline(always)]
             || forward_rows(y, kept.down, scale, shift, eps),
         );
+    }
+
+    /// A part of the inner numbers after the other: what all rows have of one stays in the cache.
+    fn feed_forward(&self, numbers: &Numbers<'_>, normed: &[f32], kept: &mut Kept<&mut [f32]>, rows: usize) {
+        let normed = Operand::new(matrix(normed, rows), Threads::One, self.precision);
+        // nothing of it is kept for the next part, unless all is
+        let stride = kept.up.len() / rows.max(1);
+        let mut hidden = room(rows * PART.min(self.inner));
+        for part in &numbers.feed_forward {
+            let width = part.inner.len();
+            let up = &mut kept.up[if self.keeps { part.inner.start } else { 0 }..];
+            self.affine(normed.matrix(), &part.up, up, stride);
+            let hidden = &mut hidden[..rows * width];
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (hidden, up) in hidden.chunks_exact_mut(width).zip(up.chunks(stride)) {
+                        for (y, x) in hidden.iter_mut().zip(up) {
+                            *y = math::gelu(*x);
+                        }
+                    }
+                },
+            );
+            let hidden = matrix(hidden, rows);
+            if part.inner.start == 0 {
+                part.down.affine(numbers.down, kept.down, self.width, hidden, Threads::One);
+            } else {
+                let target = Target { numbers: kept.down, row_stride: self.width, add: true };
+                part.down.product(target, hidden, Threads::One);
+            }
+        }
     }
 
     /// y = residual + dropout(y)
@@ -549,24 +589,30 @@ impl Fused {
         );
         self.drop_slopes(tile, 1, slopes.down, &sum);
         // through the feed-forward layers: slopes.up holds GELU's output's first
-        let by = |layer: &Layer<'_>, dy: &[f32], stride: usize, dx: &mut [f32], add: bool| {
-            let rows = dy.len().div_ceil(stride);
-            let target = Target { row_stride: dx.len() / rows, numbers: dx, add };
-            let dy = Matrix::new(dy, rows, layer.bias.len(), stride);
-            layer.weight.product(target, dy, Threads::One);
+        let by = |weight: &Right<'_>, dy: Matrix<'_>, dx: &mut [f32], stride: usize, add: bool| {
+            weight.product(Target { numbers: dx, row_stride: stride, add }, dy, Threads::One);
         };
-        by(&numbers.down, slopes.down, width, slopes.up, false);
-        vectorised(
-            #[inline(always)]
-            || {
-                for ((x, y), slope) in kept.up.iter().zip(slopes.hidden.iter_mut()).zip(slopes.up.iter_mut()) {
-                    let (value, derivative) = math::gelu_with_slope(*x);
-                    *y = value;
-                    *slope *= derivative;
-                }
-            },
-        );
-        by(&numbers.up, slopes.up, inner, &mut sum, true);
+        let down = Operand::new(matrix(slopes.down, rows), Threads::One, self.precision);
+        for part in &numbers.feed_forward {
+            let start = part.inner.start;
+            by(&part.down, down.matrix(), &mut slopes.up[start..], inner, false);
+            let (up, hidden, slopes_up) = (&kept.up[start..], &mut slopes.hidden[start..], &mut slopes.up[start..]);
+            vectorised(
+                #[inline(always)]
+                || {
+                    let rows = up.chunks(inner).zip(hidden.chunks_mut(inner)).zip(slopes_up.chunks_mut(inner));
+                    for ((up, hidden), slopes) in rows {
+                        let row = up.iter().zip(hidden).zip(slopes).take(part.inner.len());
+                        for ((x, y), slope) in row {
+                            let (value, derivative) = math::gelu_with_slope(*x);
+                            *y = value;
+                            *slope *= derivative;
+                        }
+                    }
+                },
+            );
+            by(&part.up.weight, matrix(slopes.up, rows).part(0..rows, part.inner.clone()), &mut sum, width, true);
+        }
         // through the first norm and its dropout
         let mut ds = room(rows * width);
         let [scale, shift] = numbers.attention_norm;
@@ -580,7 +626,7 @@ impl Fused {
         );
         self.drop_slopes(tile, 0, slopes.attended, &ds);
         // through attention
-        by(&numbers.attended, slopes.attended, width, &mut sum, false);
+        by(&numbers.attended.weight, matrix(slopes.attended, rows), &mut sum, width, false);
         for (sequence, rows) in self.each(tile) {
             let all = self.rows_of(sequence, tile);
             let (part, all) = (rows.start * width..rows.end * width, all.start * 2 * width..all.end * 2 * width);
@@ -589,7 +635,7 @@ impl Fused {
         }
         if let Some(dx) = dx {
             // of the wanted rows first
-            by(&numbers.query, slopes.q, width, &mut ds, true);
+            by(&numbers.query.weight, matrix(slopes.q, rows), &mut ds, width, true);
             match self.rows {
                 Rows::All => dx.copy_from_slice(&ds),
                 Rows::First => {
@@ -601,7 +647,9 @@ impl Fused {
                 }
             }
             for (index, layer) in [&numbers.key, &numbers.value].into_iter().enumerate() {
-                by(layer, &slopes.kv[index * width..], 2 * width, dx, true);
+                let slopes =
+                    matrix(slopes.kv, tile.rows.len()).part(0..tile.rows.len(), index * width..(index + 1) * width);
+                by(&layer.weight, slopes, dx, width, true);
             }
         }
         vectorised(

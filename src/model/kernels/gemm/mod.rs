@@ -48,7 +48,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+    pub(super) fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
         // of nothing there may be no first number
         let start = (rows.start * self.row_stride + columns.start * self.column_stride).min(self.numbers.len());
         Self { numbers: &self.numbers[start..], rows: rows.len(), columns: columns.len(), ..self }

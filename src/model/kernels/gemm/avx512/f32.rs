@@ -4,7 +4,7 @@
 //! block at a time to a row stride that the compiler knows and no cache has trouble with (rows 4 kB apart would share one
 //! set). Every number of the target is one sum in the order of its terms, from the same start, wherever its row stands.
 
-use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_set1_ps, _mm512_setzero_ps};
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_set1_ps, _mm512_setzero_ps};
 use std::array::from_fn;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -25,6 +25,9 @@ const DEPTH: usize = 256;
 const STRIDE: usize = DEPTH + 16;
 /// Rows that are copied together: 270 kB of a core's L2 cache.
 const BLOCK: usize = 18 * ROWS;
+/// Terms between two prefetches, and numbers of the next strip that are fetched meanwhile.
+const GROUP: usize = 8;
+const AHEAD: usize = DEPTH / GROUP * 16;
 /// Terms of a long sum whose right operand is packed at once.
 const SPAN: usize = 16 * DEPTH;
 
@@ -114,24 +117,23 @@ impl F32 {
             let depth = first..(first + DEPTH).min(b.terms);
             let start = if first > 0 { Start::There } else { start };
             self.copy(a.part(0..a.rows, depth.clone()), &mut copies, STRIDE);
-            let slice = &b.numbers[depth.start * width..depth.end * width];
             for left in (0..b.columns).step_by(COLUMNS) {
-                let count = COLUMNS.min(b.columns - left);
-                let strip = &slice[left * depth.len()..(left + COLUMNS) * depth.len()];
+                let columns = left..(left + COLUMNS).min(b.columns);
                 let start = match start {
-                    Start::Row(row) => Start::Row(&row[left..left + count]),
+                    Start::Row(row) => Start::Row(&row[columns.clone()]),
                     start => start,
                 };
+                let (strip, ahead) =
+                    b.numbers[depth.start * width + left * depth.len()..].split_at(depth.len() * COLUMNS);
+                let mut ahead = ahead.chunks(AHEAD);
                 for rows in evenly(a.rows) {
-                    let copies = &copies[rows.start * STRIDE..rows.end * STRIDE];
-                    self.multiply(
-                        copies,
-                        strip,
-                        &mut numbers[rows.start * row_stride + left..],
+                    let target = Part {
+                        numbers: &mut numbers[rows.start * row_stride + left..],
                         row_stride,
-                        start,
-                        count,
-                    );
+                        columns: columns.len(),
+                    };
+                    let copies = &copies[rows.start * STRIDE..rows.end * STRIDE];
+                    self.multiply(copies, strip, target, start, ahead.next().unwrap_or_default());
                 }
             }
         }
@@ -153,16 +155,23 @@ impl F32 {
         }
     }
 
-    /// Some copied rows times one strip of columns.
+    /// Some copied rows times one strip of columns, while the next is fetched.
     #[expect(clippy::unused_self, reason = "the proof that the CPU has the instructions")]
-    fn multiply(self, a: &[f32], b: &[f32], target: &mut [f32], row_stride: usize, start: Start<'_>, columns: usize) {
+    fn multiply(self, a: &[f32], b: &[f32], target: Part<'_>, start: Start<'_>, ahead: &[f32]) {
         let multiply = MULTIPLY[a.len() / STRIDE - 1];
         #[expect(unsafe_code, reason = "not every CPU has the instructions")]
         // SAFETY: the CPU has them, or there were no `self`.
         unsafe {
-            multiply(a, b, target, row_stride, start, columns);
+            multiply(a, b, target, start, ahead);
         }
     }
+}
+
+/// The part of the target that is kept in registers.
+struct Part<'a> {
+    numbers: &'a mut [f32],
+    row_stride: usize,
+    columns: usize,
 }
 
 /// Rows in parts of nearly the same size, as few as registers allow.
@@ -189,7 +198,7 @@ fn copy_across(from: Matrix<'_>, to: &mut [f32], row_stride: usize) {
     }
 }
 
-type Multiply = unsafe fn(&[f32], &[f32], &mut [f32], usize, Start<'_>, usize);
+type Multiply = unsafe fn(&[f32], &[f32], Part<'_>, Start<'_>, &[f32]);
 
 /// By the number of rows.
 const MULTIPLY: [Multiply; ROWS] = [
@@ -211,21 +220,15 @@ const MULTIPLY: [Multiply; ROWS] = [
 
 #[target_feature(enable = "avx512f")]
 #[expect(clippy::needless_range_loop, reason = "by constant index, sums stay in registers")]
-fn multiply<const ROWS: usize>(
-    a: &[f32],
-    b: &[f32],
-    target: &mut [f32],
-    row_stride: usize,
-    start: Start<'_>,
-    columns: usize,
-) {
+fn multiply<const ROWS: usize>(a: &[f32], b: &[f32], target: Part<'_>, start: Start<'_>, ahead: &[f32]) {
+    let Part { numbers, row_stride, columns } = target;
     let split = columns.min(16);
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     match start {
         Start::Zero => {}
         Start::There => {
             for r in 0..ROWS {
-                let (first, second) = target[r * row_stride..][..columns].split_at(split);
+                let (first, second) = numbers[r * row_stride..][..columns].split_at(split);
                 sums[r] = [load(first), load(second)];
             }
         }
@@ -235,19 +238,31 @@ fn multiply<const ROWS: usize>(
         }
     }
     let rows: [&[f32; DEPTH]; ROWS] = from_fn(|r| a[r * STRIDE..].first_chunk().expect("a whole row"));
-    for (term, b) in b.as_chunks::<COLUMNS>().0.iter().enumerate().take(DEPTH) {
-        let (first, second) = b.split_at(16);
-        let columns = [load(first), load(second)];
-        for r in 0..ROWS {
-            let number = _mm512_set1_ps(rows[r][term]);
-            for v in 0..2 {
-                sums[r][v] = _mm512_fmadd_ps(number, columns[v], sums[r][v]);
+    for (group, b) in b.chunks(GROUP * COLUMNS).enumerate().take(DEPTH / GROUP) {
+        prefetch(ahead, 16 * group);
+        for (term, b) in b.as_chunks::<COLUMNS>().0.iter().enumerate() {
+            let (first, second) = b.split_at(16);
+            let columns = [load(first), load(second)];
+            for r in 0..ROWS {
+                let number = _mm512_set1_ps(rows[r][(GROUP * group + term) % DEPTH]);
+                for v in 0..2 {
+                    sums[r][v] = _mm512_fmadd_ps(number, columns[v], sums[r][v]);
+                }
             }
         }
     }
     for r in 0..ROWS {
-        let (first, second) = target[r * row_stride..][..columns].split_at_mut(split);
+        let (first, second) = numbers[r * row_stride..][..columns].split_at_mut(split);
         store(sums[r][0], first);
         store(sums[r][1], second);
+    }
+}
+
+/// Brings the line of the cache with one of the numbers nearer, if there is such a number.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn prefetch(numbers: &[f32], number: usize) {
+    if let Some(number) = numbers.get(number) {
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(number).cast());
     }
 }
