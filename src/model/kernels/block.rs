@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::attention::{Attention, Heads, attention};
 use super::dropout::Mask;
 use super::gelu::gelu;
-use super::gemm::{Matrix, Operand, Right, Target, Threads, product};
+use super::gemm::{IN_PLACE, Left, Matrix, Operand, Right, STRIDE_IN_PLACE, Target, Threads, product};
 use super::linear::linear;
 use super::math::{self, vectorised};
 use super::norm::{Residual, add_norm, backward_rows, forward_rows};
@@ -78,17 +78,18 @@ pub(in crate::model) fn block(
         pass.noise.filter(|_| block.dropout > 0.0).map(mask)
     };
     let wanted = wanted(sequences, rows);
+    let keeps = pass.gradients && (x.track_op() || block.query.weight.is_trained());
     let op = Fused {
         heads: Heads::new(&attention, width, pass),
         masks: [masks(site + 1), masks(site + 2)],
-        tiles: tiles(sequences, &wanted),
+        tiles: tiles(sequences, &wanted, keeps),
         sequences: sequences.clone(),
         wanted,
         rows,
         width,
         inner: block.up.weight.value().dim(0)?,
         precision: pass.precision,
-        keeps: pass.gradients && (x.track_op() || block.query.weight.is_trained()),
+        keeps,
         kept: Mutex::default(),
         block: block.clone(),
     };
@@ -162,18 +163,19 @@ struct Tile {
     wanted: Range<usize>,
 }
 
-/// Rows of a tile: few enough to stay in the cache and for all threads to have some, enough to make packing the weights
-/// worth it. The number of threads plays no part, the bits of sums over tiles depend on it.
-fn tile_rows(rows: usize) -> usize {
-    (rows / 8).clamp(128, 256)
+/// Rows of a tile: few enough to stay in the cache and for all threads to have some, enough to make reading the weights
+/// worth it. More where sums over tiles are kept. The number of threads plays no part, the bits of these sums depend on
+/// it.
+fn tile_rows(rows: usize, keeps: bool) -> usize {
+    (rows / 8).clamp(128, if keeps { 512 } else { 256 })
 }
 
 /// Inner numbers of the feed-forward layers that are computed together.
-const PART: usize = 256;
+const PART: usize = IN_PLACE;
 
-fn tiles(sequences: &Sequences, wanted: &Sequences) -> Vec<Tile> {
+fn tiles(sequences: &Sequences, wanted: &Sequences, keeps: bool) -> Vec<Tile> {
     let mut tiles: Vec<Tile> = Vec::new();
-    let most = tile_rows(sequences.rows());
+    let most = tile_rows(sequences.rows(), keeps);
     for sequence in 0..sequences.count() {
         let end = sequences.offsets[sequence + 1];
         match tiles.last_mut() {
@@ -244,6 +246,13 @@ struct Layer<'a> {
     bias: &'a [f32],
 }
 
+impl Layer<'_> {
+    /// y = x W^T + b, rows of y `stride` numbers apart.
+    fn apply(&self, x: &Left<'_>, y: &mut [f32], stride: usize) {
+        self.weight.affine(self.bias, y, stride, x);
+    }
+}
+
 impl CustomOp2 for Fused {
     fn name(&self) -> &'static str {
         "transformer-block"
@@ -253,32 +262,29 @@ impl CustomOp2 for Fused {
         let x = slice(x, layout)?;
         let mut y = vec![0f32; self.wanted.rows() * self.width];
         let mut kept = self.keeps.then(|| self.kept_rooms(self.sequences.rows(), self.wanted.rows()));
-        self.with_numbers(
-            |weight| weight.transposed(),
-            |numbers| {
-                let tiles = self.tiles.par_iter().zip(self.cut_mut(&mut y, Tile::wanted));
-                if let Some(kept) = &mut kept {
-                    let parts = self.cut_mut(&mut kept.q, Tile::wanted).into_iter();
-                    let parts = parts.zip(self.cut_mut(&mut kept.kv, Tile::rows));
-                    let parts = parts.zip(self.cut_mut(&mut kept.context, Tile::wanted));
-                    let parts = parts.zip(self.cut_mut(&mut kept.attended, Tile::wanted));
-                    let parts = parts.zip(self.cut_mut(&mut kept.up, Tile::wanted));
-                    let parts: Vec<_> = parts.zip(self.cut_mut(&mut kept.down, Tile::wanted)).collect();
-                    tiles.zip(parts).for_each(|((tile, y), (((((q, kv), context), attended), up), down))| {
-                        let mut kept = Kept { q, kv, context, attended, up, down };
-                        self.forward(numbers, tile, self.of(x, tile), y, &mut kept);
-                    });
-                } else {
-                    tiles.for_each(|(tile, y)| {
-                        let mut rooms = self.kept_rooms(tile.rows.len(), tile.wanted.len());
-                        let Kept { q, kv, context, attended, up, down } = &mut rooms;
-                        let mut kept = Kept { q: &mut **q, kv, context, attended, up, down };
-                        self.forward(numbers, tile, self.of(x, tile), y, &mut kept);
-                    });
-                }
-                Ok(())
-            },
-        )?;
+        self.with_numbers(true, |numbers| {
+            let tiles = self.tiles.par_iter().zip(self.cut_mut(&mut y, Tile::wanted));
+            if let Some(kept) = &mut kept {
+                let parts = self.cut_mut(&mut kept.q, Tile::wanted).into_iter();
+                let parts = parts.zip(self.cut_mut(&mut kept.kv, Tile::rows));
+                let parts = parts.zip(self.cut_mut(&mut kept.context, Tile::wanted));
+                let parts = parts.zip(self.cut_mut(&mut kept.attended, Tile::wanted));
+                let parts = parts.zip(self.cut_mut(&mut kept.up, Tile::wanted));
+                let parts: Vec<_> = parts.zip(self.cut_mut(&mut kept.down, Tile::wanted)).collect();
+                tiles.zip(parts).for_each(|((tile, y), (((((q, kv), context), attended), up), down))| {
+                    let mut kept = Kept { q, kv, context, attended, up, down };
+                    self.forward(numbers, tile, self.of(x, tile), y, &mut kept);
+                });
+            } else {
+                tiles.for_each(|(tile, y)| {
+                    let mut rooms = self.kept_rooms(tile.rows.len(), tile.wanted.len());
+                    let Kept { q, kv, context, attended, up, down } = &mut rooms;
+                    let mut kept = Kept { q: &mut **q, kv, context, attended, up, down };
+                    self.forward(numbers, tile, self.of(x, tile), y, &mut kept);
+                });
+            }
+            Ok(())
+        })?;
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
         Ok((CpuStorage::F32(y), Shape::from((self.wanted.rows(), self.width))))
     }
@@ -290,10 +296,9 @@ impl CustomOp2 for Fused {
         let mut dx = x.track_op().then(|| vec![0f32; x.elem_count()]);
         with_slices([x, &dy], |[x, dy]| {
             let mut slopes = self.slope_rooms();
-            let sums = self.with_numbers(
-                |weight| weight,
-                |numbers| Ok(self.backward_tiles(numbers, dy, &kept, &mut slopes, dx.as_deref_mut())),
-            )?;
+            let sums = self.with_numbers(false, |numbers| {
+                Ok(self.backward_tiles(numbers, dy, &kept, &mut slopes, dx.as_deref_mut()))
+            })?;
             self.add_gradients(x, &kept, &slopes, &sums);
             Ok(())
         })?;
@@ -327,17 +332,17 @@ impl Fused {
         Slopes { q, kv: room(self.sequences.rows() * 2 * width), attended, up, down, normed, hidden }
     }
 
+    fn left<'a>(&self, x: Matrix<'a>) -> Left<'a> {
+        Left::new(x, self.precision)
+    }
+
     /// The weights, packed for this pass: turned as it multiplies by them.
-    fn with_numbers<R>(
-        &self,
-        turned: fn(Matrix<'_>) -> Matrix<'_>,
-        f: impl FnOnce(&Numbers<'_>) -> Result<R>,
-    ) -> Result<R> {
+    fn with_numbers<R>(&self, transposed: bool, f: impl FnOnce(&Numbers<'_>) -> Result<R>) -> Result<R> {
         let affines = self.block.affines();
         with_slices(affines.map(|affine| affine.weight.value()), |weights| {
             with_slices(affines.map(|affine| affine.bias.value()), |biases| {
                 let norm = |index: usize| [weights[index], biases[index]];
-                let pack = |weight, by| Right::new(turned(weight), by, self.precision);
+                let pack = |weight, by| Right::new(turned(weight, transposed), by, self.precision);
                 let layer = |index: usize| {
                     let [weight, bias] = norm(index);
                     Layer { weight: pack(matrix(weight, bias.len()), Threads::All), bias }
@@ -414,20 +419,15 @@ impl Fused {
         Some(firsts)
     }
 
-    /// y = x W^T + b, rows of y `stride` numbers apart.
-    fn affine(&self, x: Matrix<'_>, layer: &Layer<'_>, y: &mut [f32], stride: usize) {
-        layer.weight.affine(layer.bias, y, stride, x, Threads::One);
-    }
-
     fn forward(&self, numbers: &Numbers<'_>, tile: &Tile, x: &[f32], y: &mut [f32], kept: &mut Kept<&mut [f32]>) {
         let (width, rows) = (self.width, tile.wanted.len());
         let eps = self.block.eps as f32;
         let firsts = self.wanted_rows(x, tile.sequences.clone());
-        let input = Operand::new(matrix(x, tile.rows.len()), Threads::One, self.precision);
-        let asking = firsts.as_ref().map_or(input.matrix(), |firsts| matrix(firsts, rows));
-        self.affine(asking, &numbers.query, kept.q, width);
+        let input = self.left(matrix(x, tile.rows.len()));
+        let asking = firsts.as_ref().map(|firsts| self.left(matrix(firsts, rows)));
+        numbers.query.apply(asking.as_ref().unwrap_or(&input), kept.q, width);
         for (part, layer) in [&numbers.key, &numbers.value].into_iter().enumerate() {
-            self.affine(input.matrix(), layer, &mut kept.kv[part * width..], 2 * width);
+            layer.apply(&input, &mut kept.kv[part * width..], 2 * width);
         }
         for (sequence, rows) in self.each(tile) {
             let all = self.rows_of(sequence, tile);
@@ -435,7 +435,7 @@ impl Fused {
                 (rows.start * width..rows.end * width, &kept.kv[all.start * 2 * width..all.end * 2 * width]);
             self.heads.forward(sequence, &kept.q[part.clone()], kv, &mut kept.context[part]);
         }
-        self.affine(matrix(kept.context, rows), &numbers.attended, kept.attended, width);
+        numbers.attended.apply(&self.left(matrix(kept.context, rows)), kept.attended, width);
         self.add_residual(tile, 0, kept.attended, firsts.as_deref().unwrap_or(x));
         let mut normed = room(rows * width);
         let [scale, shift] = numbers.attention_norm;
@@ -454,31 +454,30 @@ impl Fused {
 
     /// A part of the inner numbers after the other: what all rows have of one stays in the cache.
     fn feed_forward(&self, numbers: &Numbers<'_>, normed: &[f32], kept: &mut Kept<&mut [f32]>, rows: usize) {
-        let normed = Operand::new(matrix(normed, rows), Threads::One, self.precision);
+        let normed = self.left(matrix(normed, rows));
         // nothing of it is kept for the next part, unless all is
         let stride = kept.up.len() / rows.max(1);
-        let mut hidden = room(rows * PART.min(self.inner));
+        let mut hidden = room(rows * STRIDE_IN_PLACE);
         for part in &numbers.feed_forward {
             let width = part.inner.len();
             let up = &mut kept.up[if self.keeps { part.inner.start } else { 0 }..];
-            self.affine(normed.matrix(), &part.up, up, stride);
-            let hidden = &mut hidden[..rows * width];
+            part.up.apply(&normed, up, stride);
             vectorised(
                 #[inline(always)]
                 || {
-                    for (hidden, up) in hidden.chunks_exact_mut(width).zip(up.chunks(stride)) {
-                        for (y, x) in hidden.iter_mut().zip(up) {
+                    for (hidden, up) in hidden.chunks_exact_mut(STRIDE_IN_PLACE).zip(up.chunks(stride)) {
+                        for (y, x) in hidden[..width].iter_mut().zip(up) {
                             *y = math::gelu(*x);
                         }
                     }
                 },
             );
-            let hidden = matrix(hidden, rows);
+            let hidden = self.left(Matrix::new(&hidden, rows, width, STRIDE_IN_PLACE));
             if part.inner.start == 0 {
-                part.down.affine(numbers.down, kept.down, self.width, hidden, Threads::One);
+                part.down.affine(numbers.down, kept.down, self.width, &hidden);
             } else {
                 let target = Target { numbers: kept.down, row_stride: self.width, add: true };
-                part.down.product(target, hidden, Threads::One);
+                part.down.product(target, &hidden);
             }
         }
     }
@@ -589,13 +588,13 @@ impl Fused {
         );
         self.drop_slopes(tile, 1, slopes.down, &sum);
         // through the feed-forward layers: slopes.up holds GELU's output's first
-        let by = |weight: &Right<'_>, dy: Matrix<'_>, dx: &mut [f32], stride: usize, add: bool| {
-            weight.product(Target { numbers: dx, row_stride: stride, add }, dy, Threads::One);
+        let by = |weight: &Right<'_>, dy: &Left<'_>, dx: &mut [f32], stride: usize, add: bool| {
+            weight.product(Target { numbers: dx, row_stride: stride, add }, dy);
         };
-        let down = Operand::new(matrix(slopes.down, rows), Threads::One, self.precision);
+        let down = self.left(matrix(slopes.down, rows));
         for part in &numbers.feed_forward {
             let start = part.inner.start;
-            by(&part.down, down.matrix(), &mut slopes.up[start..], inner, false);
+            by(&part.down, &down, &mut slopes.up[start..], inner, false);
             let (up, hidden, slopes_up) = (&kept.up[start..], &mut slopes.hidden[start..], &mut slopes.up[start..]);
             vectorised(
                 #[inline(always)]
@@ -611,7 +610,8 @@ impl Fused {
                     }
                 },
             );
-            by(&part.up.weight, matrix(slopes.up, rows).part(0..rows, part.inner.clone()), &mut sum, width, true);
+            let up = self.left(matrix(slopes.up, rows).part(0..rows, part.inner.clone()));
+            by(&part.up.weight, &up, &mut sum, width, true);
         }
         // through the first norm and its dropout
         let mut ds = room(rows * width);
@@ -626,7 +626,7 @@ impl Fused {
         );
         self.drop_slopes(tile, 0, slopes.attended, &ds);
         // through attention
-        by(&numbers.attended.weight, matrix(slopes.attended, rows), &mut sum, width, false);
+        by(&numbers.attended.weight, &self.left(matrix(slopes.attended, rows)), &mut sum, width, false);
         for (sequence, rows) in self.each(tile) {
             let all = self.rows_of(sequence, tile);
             let (part, all) = (rows.start * width..rows.end * width, all.start * 2 * width..all.end * 2 * width);
@@ -635,7 +635,7 @@ impl Fused {
         }
         if let Some(dx) = dx {
             // of the wanted rows first
-            by(&numbers.query.weight, matrix(slopes.q, rows), &mut ds, width, true);
+            by(&numbers.query.weight, &self.left(matrix(slopes.q, rows)), &mut ds, width, true);
             match self.rows {
                 Rows::All => dx.copy_from_slice(&ds),
                 Rows::First => {
@@ -649,7 +649,7 @@ impl Fused {
             for (index, layer) in [&numbers.key, &numbers.value].into_iter().enumerate() {
                 let slopes =
                     matrix(slopes.kv, tile.rows.len()).part(0..tile.rows.len(), index * width..(index + 1) * width);
-                by(&layer.weight, slopes, dx, width, true);
+                by(&layer.weight, &self.left(slopes), dx, width, true);
             }
         }
         vectorised(
@@ -697,6 +697,10 @@ impl Fused {
         add_sums(&block.norm.weight, sums, |sums| &sums.norm[0]);
         add_sums(&block.norm.bias, sums, |sums| &sums.norm[1]);
     }
+}
+
+fn turned(weight: Matrix<'_>, transposed: bool) -> Matrix<'_> {
+    if transposed { weight.transposed() } else { weight }
 }
 
 /// Rows without gaps.

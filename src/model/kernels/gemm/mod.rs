@@ -4,7 +4,7 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod bf16;
-mod right;
+mod operands;
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +12,14 @@ pub(super) use bf16::Operand;
 use std::ops::Range;
 
 use gemm::Parallelism;
-pub(super) use right::Right;
+pub(super) use operands::{Left, Right};
 
 use super::Precision;
+
+/// Rows of up to `IN_PLACE` numbers that stand `STRIDE_IN_PLACE` apart, with as much behind the last, are multiplied
+/// where they are; others are copied to such a stride, at which (no power of two) lines of the cache do not collide.
+pub(super) const IN_PLACE: usize = 256;
+pub(super) const STRIDE_IN_PLACE: usize = IN_PLACE + 16;
 
 /// A view of numbers as a matrix with any strides.
 #[derive(Clone, Copy)]
@@ -120,8 +125,9 @@ fn check(target: &Target<'_>, a: Matrix<'_>, b: Matrix<'_>) -> bool {
 
 fn product_f32(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads) {
     #[cfg(target_arch = "x86_64")]
-    // for one row or few columns packing is not worth it
-    if let Some(cpu) = avx512::f32::F32::new().filter(|_| a.rows > 1 && b.columns >= 8) {
+    // for one row or few columns packing is not worth it; where rows do not lie one after the other (the gradients of
+    // weights) the crate is no slower
+    if let Some(cpu) = avx512::f32::F32::new().filter(|_| a.rows > 1 && b.columns >= 8 && a.column_stride == 1) {
         return cpu.product(target, a, b, by);
     }
     product_by_crate(target, a, b, by);

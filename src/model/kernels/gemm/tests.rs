@@ -49,9 +49,10 @@ fn products_bf16() -> Vec<(&'static str, Product)> {
     all
 }
 
+/// By one thread, whatever is asked for.
 fn by_right<const BF16: bool>(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads) {
     let precision = if BF16 { Precision::Bf16 } else { Precision::F32 };
-    Right::new(b, by, precision).product(target, a, by);
+    Right::new(b, by, precision).product(target, &Left::new(a, precision));
 }
 
 /// By arithmetic, not by bits: 8 bits of a fraction in [1, 2).

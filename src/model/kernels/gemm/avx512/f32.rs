@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use rayon::prelude::*;
 
 use super::{load, store, transposed};
-use crate::model::kernels::gemm::{Matrix, Start, Target, Threads};
+use crate::model::kernels::gemm::{IN_PLACE, Matrix, STRIDE_IN_PLACE, Start, Target, Threads};
 use crate::model::kernels::rooms::{Room, room};
 
 /// Most rows of the part of the target that is kept in registers: 14 x 2 vectors, beside 2 of the right operand and a
@@ -20,9 +20,9 @@ use crate::model::kernels::rooms::{Room, room};
 const ROWS: usize = 14;
 const COLUMNS: usize = 32;
 /// Terms that are summed up before the target is touched: a strip of the right operand stays in the L1 cache.
-const DEPTH: usize = 256;
-/// Numbers between copied rows: not a power of two.
-const STRIDE: usize = DEPTH + 16;
+const DEPTH: usize = IN_PLACE;
+/// Numbers between copied rows.
+const STRIDE: usize = STRIDE_IN_PLACE;
 /// Rows that are copied together: 270 kB of a core's L2 cache.
 const BLOCK: usize = 18 * ROWS;
 /// Terms between two prefetches, and numbers of the next strip that are fetched meanwhile.
@@ -89,8 +89,38 @@ impl F32 {
         }
     }
 
-    /// `numbers` = start + a b, in rows `row_stride` numbers apart.
-    pub(in crate::model::kernels::gemm) fn product_of_packed(
+    /// The rows of a left operand, in slices of `DEPTH` terms: [slice, row, term], rows `STRIDE` apart. None if they
+    /// stand so already.
+    pub(in crate::model::kernels::gemm) fn copied(self, a: Matrix<'_>) -> Option<Room> {
+        let Matrix { rows, columns: terms, .. } = a;
+        if a.column_stride == 1 && a.row_stride == STRIDE && terms <= DEPTH && a.numbers.len() >= rows * STRIDE {
+            return None;
+        }
+        let mut copies = room(terms.div_ceil(DEPTH).max(1) * rows * STRIDE);
+        for (slice, copies) in copies.chunks_exact_mut((rows * STRIDE).max(1)).enumerate() {
+            let depth = slice * DEPTH..(slice * DEPTH + DEPTH).min(terms);
+            self.copy(a.part(0..rows, depth), copies, STRIDE);
+        }
+        Some(copies)
+    }
+
+    /// `numbers` = start + a b with `rows` copied rows of a, in rows `row_stride` numbers apart.
+    pub(in crate::model::kernels::gemm) fn product_of_copied(
+        self,
+        numbers: &mut [f32],
+        row_stride: usize,
+        start: Start<'_>,
+        (copies, rows): (&[f32], usize),
+        b: &Packed,
+    ) {
+        // once at least, as the start is written with the first sums
+        for first in (0..b.terms.max(1)).step_by(DEPTH) {
+            let start = if first > 0 { Start::There } else { start };
+            self.slice(numbers, row_stride, start, (&copies[first / DEPTH * rows * STRIDE..], rows), b, first);
+        }
+    }
+
+    fn product_of_packed(
         self,
         numbers: &mut [f32],
         row_stride: usize,
@@ -104,37 +134,45 @@ impl F32 {
         let rows = a.rows.div_ceil(blocks);
         let tasks = numbers.par_chunks_mut(rows * row_stride).take(a.rows.div_ceil(rows));
         tasks.with_min_len(by.fewest_tasks()).enumerate().for_each(|(task, numbers)| {
-            let rows = task * rows..(task * rows + rows).min(a.rows);
-            self.block(numbers, row_stride, start, a.part(rows, 0..a.columns), b);
+            let a = a.part(task * rows..(task * rows + rows).min(a.rows), 0..a.columns);
+            let mut copies = room(a.rows * STRIDE);
+            // once at least, as above
+            for first in (0..b.terms.max(1)).step_by(DEPTH) {
+                let start = if first > 0 { Start::There } else { start };
+                self.copy(a.part(0..a.rows, first..(first + DEPTH).min(b.terms)), &mut copies, STRIDE);
+                self.slice(numbers, row_stride, start, (&copies, a.rows), b, first);
+            }
         });
     }
 
-    fn block(self, numbers: &mut [f32], row_stride: usize, start: Start<'_>, a: Matrix<'_>, b: &Packed) {
-        let mut copies = room(a.rows * STRIDE);
+    /// Some copied rows times the slice of the right operand from term `first` on.
+    fn slice(
+        self,
+        numbers: &mut [f32],
+        row_stride: usize,
+        start: Start<'_>,
+        (copies, rows): (&[f32], usize),
+        b: &Packed,
+        first: usize,
+    ) {
         let width = b.columns.next_multiple_of(COLUMNS);
-        // once at least, as the start is written with the first sums
-        for first in (0..b.terms.max(1)).step_by(DEPTH) {
-            let depth = first..(first + DEPTH).min(b.terms);
-            let start = if first > 0 { Start::There } else { start };
-            self.copy(a.part(0..a.rows, depth.clone()), &mut copies, STRIDE);
-            for left in (0..b.columns).step_by(COLUMNS) {
-                let columns = left..(left + COLUMNS).min(b.columns);
-                let start = match start {
-                    Start::Row(row) => Start::Row(&row[columns.clone()]),
-                    start => start,
+        let depth = DEPTH.min(b.terms - first);
+        for left in (0..b.columns).step_by(COLUMNS) {
+            let columns = left..(left + COLUMNS).min(b.columns);
+            let start = match start {
+                Start::Row(row) => Start::Row(&row[columns.clone()]),
+                start => start,
+            };
+            let (strip, ahead) = b.numbers[first * width + left * depth..].split_at(depth * COLUMNS);
+            let mut ahead = ahead.chunks(AHEAD);
+            for rows in evenly(rows) {
+                let target = Part {
+                    numbers: &mut numbers[rows.start * row_stride + left..],
+                    row_stride,
+                    columns: columns.len(),
                 };
-                let (strip, ahead) =
-                    b.numbers[depth.start * width + left * depth.len()..].split_at(depth.len() * COLUMNS);
-                let mut ahead = ahead.chunks(AHEAD);
-                for rows in evenly(a.rows) {
-                    let target = Part {
-                        numbers: &mut numbers[rows.start * row_stride + left..],
-                        row_stride,
-                        columns: columns.len(),
-                    };
-                    let copies = &copies[rows.start * STRIDE..rows.end * STRIDE];
-                    self.multiply(copies, strip, target, start, ahead.next().unwrap_or_default());
-                }
+                let copies = &copies[rows.start * STRIDE..rows.end * STRIDE];
+                self.multiply(copies, strip, target, start, ahead.next().unwrap_or_default());
             }
         }
     }
@@ -219,7 +257,6 @@ const MULTIPLY: [Multiply; ROWS] = [
 ];
 
 #[target_feature(enable = "avx512f")]
-#[expect(clippy::needless_range_loop, reason = "by constant index, sums stay in registers")]
 fn multiply<const ROWS: usize>(a: &[f32], b: &[f32], target: Part<'_>, start: Start<'_>, ahead: &[f32]) {
     let Part { numbers, row_stride, columns } = target;
     let split = columns.min(16);
