@@ -164,10 +164,10 @@ struct Tile {
 }
 
 /// Rows of a tile: few enough to stay in the cache and for all threads to have some, enough to make reading the weights
-/// worth it. More where sums over tiles are kept. The number of threads plays no part, the bits of these sums depend on
-/// it.
+/// worth it. Fewer where all that lies between the products is kept: in rows 4 kB apart, of which the cache holds few.
+/// The number of threads plays no part, the bits of sums over tiles depend on it.
 fn tile_rows(rows: usize, keeps: bool) -> usize {
-    (rows / 8).clamp(128, if keeps { 512 } else { 256 })
+    if keeps { 128 } else { (rows / 8).clamp(128, 256) }
 }
 
 /// Inner numbers of the feed-forward layers that are computed together.

@@ -74,6 +74,8 @@ const ROWS: usize = 64;
 
 fn rounded(of: Matrix<'_>, by: Threads) -> Room {
     let Matrix { numbers, rows, columns, row_stride, .. } = if of.column_stride == 1 { of } else { of.transposed() };
+    // a single row that was a column once has the column's stride
+    let row_stride = row_stride.max(columns);
     let mut copies = room(rows * columns);
     let tasks = copies.par_chunks_mut((ROWS * columns).max(1)).zip(numbers.par_chunks((ROWS * row_stride).max(1)));
     tasks.with_min_len(by.fewest_tasks()).for_each(|(copies, numbers)| {
