@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::model::Model;
+use super::model::{Model, key};
 use crate::search::space::{Domain, Point};
 use crate::search::{Candidates, sobol};
 
@@ -81,9 +81,9 @@ impl Climb<'_> {
         let space = &self.candidates.search.space;
         let ranked = self.model.ranked();
         let best: BTreeSet<Vec<u64>> =
-            ranked.iter().take(PARENTS).map(|row| self.model.axes.key(self.model.posterior.setting(*row))).collect();
+            ranked.iter().take(PARENTS).map(|row| key(self.model.posterior.setting(*row))).collect();
         let trials = self.candidates.history.trials.iter();
-        let best = trials.filter(|tried| best.contains(&self.model.axes.key(&self.model.axes.features(&tried.point))));
+        let best = trials.filter(|tried| best.contains(&key(&self.model.axes.features(&tried.point))));
         best.map(|tried| space.coordinates(&tried.point).into_iter().map(|u| u.unwrap_or(0.5)).collect()).collect()
     }
 
@@ -92,7 +92,7 @@ impl Climb<'_> {
         let space = &self.candidates.search.space;
         let point = space.point_at(&u);
         let features = self.model.axes.features(&point);
-        let is_new = !self.seen.contains(&self.model.axes.key(&features));
+        let is_new = !self.seen.contains(&key(&features));
         (is_new && space.allows(&point)).then(|| {
             let promise = self.model.promise(&features);
             Place { u, point, features, promise }

@@ -15,7 +15,7 @@ use super::sobol;
 use super::space::Point;
 use super::{Candidates, Proposal};
 use climb::Climb;
-use model::Model;
+use model::{Model, key};
 
 pub use belief::belief;
 pub(super) use convergence::converged;
@@ -40,7 +40,7 @@ pub(super) fn propose(candidates: &Candidates<'_>) -> Proposal {
 /// The new point that promises most, and the logarithm of its promise.
 fn promising(candidates: &Candidates<'_>, model: &Model) -> Option<(Point, f64)> {
     let trials = candidates.history.trials.iter();
-    let seen: BTreeSet<Vec<u64>> = trials.map(|tried| model.axes.key(&model.axes.features(&tried.point))).collect();
+    let seen: BTreeSet<Vec<u64>> = trials.map(|tried| key(&model.axes.features(&tried.point))).collect();
     Climb { candidates, model, seen: &seen }.best()
 }
 

@@ -61,11 +61,11 @@ impl Axes {
     pub(super) fn kinds(&self) -> &[Axis] {
         &self.kinds
     }
+}
 
-    /// To tell rows apart.
-    pub(super) fn key(&self, features: &[f64]) -> Vec<u64> {
-        features.iter().map(|x| x.to_bits()).collect()
-    }
+/// To tell rows of numbers apart.
+pub(super) fn key(features: &[f64]) -> Vec<u64> {
+    features.iter().map(|x| x.to_bits()).collect()
 }
 
 impl Model {
@@ -147,7 +147,7 @@ struct Rows {
 impl Rows {
     fn place(&mut self, axes: &Axes, point: &Point) -> usize {
         let features = axes.features(point);
-        *self.places.entry(axes.key(&features)).or_insert_with(|| {
+        *self.places.entry(key(&features)).or_insert_with(|| {
             self.features.push(features);
             self.features.len() - 1
         })

@@ -48,7 +48,9 @@ impl Improvement {
             best.resize(means.len(), f64::NEG_INFINITY);
             best.iter_mut().zip(means).for_each(|(best, mean)| *best = best.max(mean));
         }
-        best.iter_mut().for_each(|best| *best += WORTHWHILE);
+        for best in &mut best {
+            *best += WORTHWHILE;
+        }
         Self { worlds, best }
     }
 

@@ -68,7 +68,9 @@ fn direction(gradient: &[f64], pairs: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> V
     }
     if let Some((moved, turned, _)) = pairs.back() {
         let scale = dot(moved, turned) / dot(turned, turned);
-        q.iter_mut().for_each(|q| *q *= scale);
+        for q in &mut q {
+            *q *= scale;
+        }
     }
     for ((moved, turned, inverse), weight) in pairs.iter().zip(weights.iter().rev()) {
         let by = weight - inverse * dot(turned, &q);
