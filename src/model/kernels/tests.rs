@@ -249,7 +249,9 @@ fn gradients_of_rows_and_of_whole_tables_add_up() {
     let rows = || table.add_row_gradients(&[3, 1, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).expect("added");
     let whole = || table.add_gradient(|sum| sum.iter_mut().for_each(|x| *x += 10.0));
     for order in [[&rows as &dyn Fn(), &whole], [&whole, &rows]] {
-        order.iter().for_each(|add| add());
+        for add in order {
+            add();
+        }
         let sum = table.take_gradient().to_tensor(&[4, 2]).expect("a tensor").expect("a gradient");
         assert_eq!(flat(&sum), [10.0, 10.0, 13.0, 14.0, 10.0, 10.0, 16.0, 18.0]);
     }
