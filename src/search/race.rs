@@ -21,14 +21,14 @@
 //! [`LEAST_CHANCE`].
 //!
 //! One or two differences say next to nothing of `s^2`. It is shrunk towards what finished trials near the top show: their
-//! differences to the incumbent have the pooled variance `s0^2`, which counts like [`SHRINKAGE`] differences,
+//! differences to the incumbent have the pooled variance `s0^2`, which counts like `SHRINKAGE` differences,
 //!
 //! ```text
 //! s^2 = (SHRINKAGE s0^2 + sum (d_j - d)^2) / (SHRINKAGE + n - 1)
 //! ```
 //!
 //! `s0^2` itself starts from `2 var(folds of the incumbent)`, which is what differences vary by when two trials have no
-//! hard fold in common, with the weight of [`START`] degrees of freedom.
+//! hard fold in common, with the weight of `START` degrees of freedom.
 //!
 //! **forgiving** (Bergman, Purucker and Hutter 2024, PMLR 256) drops a challenger whose mean is no better than the
 //! incumbent's worst fold. **paired** drops it when the mean difference is below zero by more than one standard error,

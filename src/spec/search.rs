@@ -116,8 +116,8 @@ impl Search {
         let race = reader.choice("race", Race::Posterior);
         let prune = reader.choice("prune", Prune::Off);
         let stop = reader.choice("stop", Stop::Budget);
-        if !warm_start.is_empty() && sampler != Sampler::Bayes {
-            reader.problem("warm_start", "only sampler = \"bayes\" learns from earlier sweeps");
+        if !warm_start.is_empty() {
+            reader.problem("warm_start", "learning from earlier sweeps is not there yet");
         }
         if sampler == Sampler::Grid {
             for continuous in space.parameters().iter().filter(|parameter| parameter.domain.levels().is_none()) {

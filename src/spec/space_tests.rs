@@ -149,7 +149,6 @@ constraints = ["train.epochs < 4 or model.aggregator.layers == 0"]"#,
             "good",
             space(
                 r#"sampler = "bayes"
-warm_start = ["lr"]
 runs = 100
 stop = "converged"
 race = "paired"
