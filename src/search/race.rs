@@ -34,8 +34,7 @@
 //! incumbent's worst fold. **paired** drops it when the mean difference is below zero by more than one standard error,
 //! and after its first fold when that is worse by more than two standard deviations of the incumbent's folds.
 
-use statrs::function::erf::erfc;
-
+use super::gp::normal_cdf;
 use crate::spec::{Direction, Race};
 
 /// A challenger with a smaller chance to become the best is dropped.
@@ -210,10 +209,6 @@ fn square_sum(values: &[f64]) -> f64 {
 /// Of a sample; 0 of a single value.
 fn variance(values: &[f64]) -> f64 {
     if values.len() < 2 { 0.0 } else { square_sum(values) / (values.len() as f64 - 1.0) }
-}
-
-fn normal_cdf(z: f64) -> f64 {
-    0.5 * erfc(-z / std::f64::consts::SQRT_2)
 }
 
 /// `0.8 %`, `0.03 %`

@@ -79,11 +79,11 @@ impl Climb<'_> {
     /// Coordinates of the best trials.
     fn parents(&self) -> Vec<Vec<f64>> {
         let space = &self.candidates.search.space;
-        let ranked = self.model.ranked();
+        let ranked = self.model.fitted.ranked();
         let best: BTreeSet<Vec<u64>> =
-            ranked.iter().take(PARENTS).map(|row| key(self.model.posterior.setting(*row))).collect();
+            ranked.iter().take(PARENTS).map(|row| key(self.model.fitted.posterior.setting(*row))).collect();
         let trials = self.candidates.history.trials.iter();
-        let best = trials.filter(|tried| best.contains(&key(&self.model.axes.features(&tried.point))));
+        let best = trials.filter(|tried| best.contains(&key(&self.model.fitted.axes.features(&tried.point))));
         best.map(|tried| space.coordinates(&tried.point).into_iter().map(|u| u.unwrap_or(0.5)).collect()).collect()
     }
 
@@ -91,7 +91,7 @@ impl Climb<'_> {
     fn place(&self, u: Vec<f64>) -> Option<Place> {
         let space = &self.candidates.search.space;
         let point = space.point_at(&u);
-        let features = self.model.axes.features(&point);
+        let features = self.model.fitted.axes.features(&point);
         let is_new = !self.seen.contains(&key(&features));
         (is_new && space.allows(&point)).then(|| {
             let promise = self.model.promise(&features);

@@ -1,7 +1,7 @@
 //! The probability that a point can be run: out of memory, NaN and time-outs come back where they came from.
 
-use super::model::{Axes, gains};
-use crate::search::gp::{self, Data, Observation, Posterior, Priors, log_normal_cdf};
+use super::model::{Axes, Rows, gains};
+use crate::search::gp::{self, Posterior, Priors, log_normal_cdf};
 use crate::search::history::{History, TriedState};
 use crate::spec::Search;
 
@@ -19,31 +19,27 @@ const LEAST_VARIANCE: f64 = 0.01;
 impl Feasibility {
     /// None while nothing has failed.
     pub(super) fn of(search: &Search, history: &History, axes: &Axes) -> Option<Self> {
-        let labels = history.trials.iter().filter_map(|tried| {
+        let mut rows = Rows::default();
+        let (mut sum, mut count, mut has_failed) = (0.0, 0, false);
+        for tried in &history.trials {
             // a fold that failed fails its trial, whatever the others scored
             let label = match tried.state {
                 TriedState::Failed => -1.0,
-                _ => gains(search, tried).next().map(|_| 1.0)?,
+                _ if gains(search, tried).next().is_some() => 1.0,
+                _ => continue,
             };
-            Some((axes.features(&tried.point), label))
-        });
-        let labels: Vec<(Vec<f64>, f64)> = labels.collect();
-        if labels.iter().all(|(_, label)| *label > 0.0) {
+            rows.push(axes, &tried.point, 0, label);
+            sum += label;
+            count += 1;
+            has_failed |= label < 0.0;
+        }
+        if !has_failed {
             return None;
         }
         // as if one more had run and one more failed
-        let mean = labels.iter().map(|(_, label)| label).sum::<f64>() / (labels.len() + 2) as f64;
-        let mut settings: Vec<Vec<f64>> = Vec::new();
-        let mut seen = Vec::new();
-        for (features, label) in labels {
-            let setting = settings.iter().position(|known| *known == features).unwrap_or_else(|| {
-                settings.push(features);
-                settings.len() - 1
-            });
-            seen.push(Observation { setting, fold: 0, score: label - mean });
-        }
-        let (_, posterior) =
-            gp::fit(&Data::new(axes.kinds().to_vec(), settings, seen), &Priors::of_labels(axes.kinds().len()))?;
+        let mean = sum / f64::from(count + 2);
+        let data = rows.data(axes, |label| label - mean);
+        let (_, posterior) = gp::fit(&data, &Priors::of_labels(data.axes().len()))?;
         Some(Self { posterior, mean })
     }
 

@@ -30,7 +30,7 @@ pub(super) fn propose(candidates: &Candidates<'_>) -> Proposal {
     };
     match promising(candidates, &model) {
         Some((point, promise)) => {
-            let gain = promise.exp() * model.scale.gain();
+            let gain = promise.exp() * model.fitted.scale.gain();
             Proposal::Point { point, why: format!("bayes: expected improvement {}", rounded(gain)) }
         }
         None => sobol::propose(candidates),
@@ -40,7 +40,7 @@ pub(super) fn propose(candidates: &Candidates<'_>) -> Proposal {
 /// The new point that promises most, and the logarithm of its promise.
 fn promising(candidates: &Candidates<'_>, model: &Model) -> Option<(Point, f64)> {
     let trials = candidates.history.trials.iter();
-    let seen: BTreeSet<Vec<u64>> = trials.map(|tried| key(&model.axes.features(&tried.point))).collect();
+    let seen: BTreeSet<Vec<u64>> = trials.map(|tried| key(&model.fitted.axes.features(&tried.point))).collect();
     Climb { candidates, model, seen: &seen }.best()
 }
 

@@ -17,11 +17,16 @@ pub(super) struct Axes {
     kinds: Vec<Axis>,
 }
 
-/// All that is learned from a history.
-pub(super) struct Model {
+/// The scores of a history, as a process.
+pub(super) struct Fitted {
     pub(super) axes: Axes,
     pub(super) scale: Scale,
     pub(super) posterior: Posterior,
+}
+
+/// All that a new point is judged by.
+pub(super) struct Model {
+    pub(super) fitted: Fitted,
     improvement: Improvement,
     /// None while nothing has failed.
     feasibility: Option<Feasibility>,
@@ -57,10 +62,6 @@ impl Axes {
         };
         each.map(feature).collect()
     }
-
-    pub(super) fn kinds(&self) -> &[Axis] {
-        &self.kinds
-    }
 }
 
 /// To tell rows of numbers apart.
@@ -68,33 +69,47 @@ pub(super) fn key(features: &[f64]) -> Vec<u64> {
     features.iter().map(|x| x.to_bits()).collect()
 }
 
-impl Model {
+impl Fitted {
     /// None as long as there is too little to learn from.
     pub(super) fn of(search: &Search, history: &History) -> Option<Self> {
         let axes = Axes::of(&search.space);
         let mut rows = Rows::default();
         for tried in &history.trials {
             for (fold, score) in gains(search, tried) {
-                let row = rows.place(&axes, &tried.point);
-                rows.scores.push(Observation { setting: row, fold, score });
+                rows.push(&axes, &tried.point, fold, score);
             }
         }
         if rows.features.len() < FEWEST {
             return None;
         }
         let scale = Scale::of(&rows.means());
-        let scores = rows.scores.into_iter();
-        let scores = scores.map(|seen| Observation { score: scale.to_process(seen.score), ..seen }).collect();
-        let data = Data::new(axes.kinds.clone(), rows.features, scores);
+        let data = rows.data(&axes, |score| scale.to_process(score));
         let (_, posterior) = gp::fit(&data, &Priors::new(axes.kinds.len()))?;
+        Some(Self { axes, scale, posterior })
+    }
+
+    /// The points with scores, best first.
+    pub(super) fn ranked(&self) -> Vec<usize> {
+        let means = self.posterior.means();
+        let mut order: Vec<usize> = (0..means.len()).collect();
+        order.sort_by(|a, b| means[*b].total_cmp(&means[*a]).then(a.cmp(b)));
+        order
+    }
+}
+
+impl Model {
+    /// None as long as there is too little to learn from.
+    pub(super) fn of(search: &Search, history: &History) -> Option<Self> {
+        let fitted = Fitted::of(search, history)?;
+        let Fitted { axes, posterior, .. } = &fitted;
         let pending = history.trials.iter().filter(|tried| tried.state == TriedState::Open);
         let pending = pending.filter(|tried| gains(search, tried).next().is_none());
         let pending: Vec<Vec<f64>> = pending.map(|tried| axes.features(&tried.point)).collect();
         let noise = posterior.noise() / folds(history) as f64;
         let worlds = posterior.imagine(&pending, noise, &normals(search.seed, pending.len()))?;
-        let improvement = Improvement::new(&posterior, worlds, &pending);
-        let feasibility = Feasibility::of(search, history, &axes);
-        Some(Self { axes, scale, posterior, improvement, feasibility })
+        let improvement = Improvement::new(posterior, worlds, &pending);
+        let feasibility = Feasibility::of(search, history, axes);
+        Some(Self { fitted, improvement, feasibility })
     }
 
     /// Logarithm of the improvement that a row of numbers promises, and of nothing if it cannot be run.
@@ -105,14 +120,6 @@ impl Model {
     /// Where the improvement grows.
     pub(super) fn uphill(&self, features: &[f64]) -> Vec<f64> {
         self.improvement.with_slopes(features).1
-    }
-
-    /// The points with scores, best first.
-    pub(super) fn ranked(&self) -> Vec<usize> {
-        let means = self.posterior.means();
-        let mut order: Vec<usize> = (0..means.len()).collect();
-        order.sort_by(|a, b| means[*b].total_cmp(&means[*a]).then(a.cmp(b)));
-        order
     }
 }
 
@@ -138,13 +145,24 @@ fn normals(seed: u64, pending: usize) -> Vec<Vec<f64>> {
 
 /// Distinct points and their scores.
 #[derive(Default)]
-struct Rows {
+pub(super) struct Rows {
     features: Vec<Vec<f64>>,
     places: BTreeMap<Vec<u64>, usize>,
     scores: Vec<Observation>,
 }
 
 impl Rows {
+    pub(super) fn push(&mut self, axes: &Axes, point: &Point, fold: usize, score: f64) {
+        let setting = self.place(axes, point);
+        self.scores.push(Observation { setting, fold, score });
+    }
+
+    /// What a process is fitted to, each score as `change` makes it.
+    pub(super) fn data(self, axes: &Axes, change: impl Fn(f64) -> f64) -> Data {
+        let scores = self.scores.into_iter().map(|seen| Observation { score: change(seen.score), ..seen });
+        Data::new(axes.kinds.clone(), self.features, scores.collect())
+    }
+
     fn place(&mut self, axes: &Axes, point: &Point) -> usize {
         let features = axes.features(point);
         *self.places.entry(key(&features)).or_insert_with(|| {
