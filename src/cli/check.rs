@@ -1,5 +1,8 @@
 //! `sweep check`: what a sweep file comes to, without running it.
 
+use std::path::Path;
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -7,11 +10,11 @@ use super::download::place_encoders;
 use super::print::outln;
 use super::progress::patiently;
 use super::{Format, SpecArgs, cache_of, render, texts};
-use crate::driver::{Machine, Materials, Slots};
+use crate::driver::{FoundProgram, Machine, Materials, Slots};
 use crate::failure::{Code, Failure};
 use crate::search;
 use crate::settings::Settings;
-use crate::spec::{Model, Segmentation, Spec};
+use crate::spec::{BuiltIn, Model, Program, Search, Segmentation, Spec, Trainer};
 use crate::text::Statistics;
 
 #[derive(Debug, Args)]
@@ -23,34 +26,32 @@ pub(super) struct CheckArgs {
 /// Trials listed at most.
 const LISTED: u32 = 20;
 
-/// Validates a sweep file and its data.
+/// Validates a sweep file, and its data or its program.
 pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let loaded = args.spec.load()?;
     let spec = &loaded.spec;
     let trials = search::planned_trials(&spec.search);
     let runs = trials as usize * spec.folds.runs() as usize;
-    let slots = Slots::choose(&spec.resources, &Machine::here(), runs)?;
-    let encoders = place_encoders(spec, &loaded.project, None)?;
-    let mut materials = Materials::new(loaded.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
-    patiently(&format!("reading and tokenising {}", spec.config.data.path), materials.prepare(spec)).await?;
-    let material = materials.of(&spec.config).await?;
-    let statistics = material.corpus.statistics(&spec.config.model);
+    let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs)?;
     let points: Vec<_> = (0..trials.min(LISTED)).map_while(|trial| search::propose(&spec.search, trial)).collect();
+    let Picture { trainer, json } = match &spec.trainer {
+        Trainer::BuiltIn(trainer) => built_in(spec, trainer, &loaded.project, settings).await?,
+        Trainer::Program(program) => of_program(program, &loaded.project)?,
+    };
     if format == Format::Json {
-        render::json(&json!({
-            "name": spec.name, "config": spec.config, "folds": spec.folds, "search": spec.search,
-            "baseline": spec.baseline, "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
-            "encoders": named(&materials), "slots": slots.places.len(), "threads": slots.threads,
-            "devices": slots.choice, "data": statistics, "warnings": texts::warnings(&statistics, &spec.config),
-        }))?;
+        let mut all = json!({
+            "name": spec.name, "folds": spec.folds, "search": spec.search, "baseline": spec.baseline,
+            "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
+            "slots": slots.places.len(), "threads": slots.threads, "devices": slots.choice,
+        });
+        if let (Value::Object(all), Value::Object(of_trainer)) = (&mut all, json) {
+            all.extend(of_trainer);
+        }
+        render::json(&all)?;
         return Ok(Code::Good);
     }
     outln!("{} is good\n", args.spec.spec.display());
-    outln!("{}\n", summary(spec, &mut materials).await?);
-    outln!("{}\n", texts::describe(&statistics, &spec.config.model));
-    let classes: Vec<Vec<String>> =
-        statistics.classes.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
-    outln!("{}\n", render::table(&["class", "documents"], &classes));
+    outln!("{}\n", trainer.about);
     outln!("trials: {trials} x {} folds = {runs} runs, {}", spec.folds.runs(), slots.choice);
     if spec.baseline {
         outln!("  baseline: TF-IDF and a linear model, first, on the same folds");
@@ -61,12 +62,59 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     if trials > LISTED {
         outln!("  … and {} more", trials - LISTED);
     }
-    outln!("\nresolved configuration:");
-    for (key, value) in spec.config.keys() {
+    if !trainer.keys.is_empty() {
+        outln!("\nresolved configuration:");
+    }
+    for (key, value) in trainer.keys {
         outln!("  {key} = {value}");
     }
     outln!("\nnext: sweep run {}", args.spec.spec.display());
     Ok(Code::Good)
+}
+
+/// What a trainer comes to, for people and for programs.
+struct Picture {
+    trainer: Told,
+    json: Value,
+}
+
+struct Told {
+    about: String,
+    /// Of the configuration, where it is known what they mean.
+    keys: Vec<(String, Value)>,
+}
+
+async fn built_in(spec: &Spec, trainer: &BuiltIn, project: &Path, settings: &Settings) -> Result<Picture, Failure> {
+    let encoders = place_encoders(trainer.encoders(&spec.search.space), project, None)?;
+    let mut materials = Materials::new(project.to_owned(), cache_of(&settings.db), spec.folds.clone(), encoders);
+    let config = &trainer.config;
+    let reading = format!("reading and tokenising {}", config.data.path);
+    patiently(&reading, materials.prepare(trainer, &spec.search)).await?;
+    let statistics = materials.of(config).await?.corpus.statistics(&config.model);
+    let classes: Vec<Vec<String>> =
+        statistics.classes.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
+    let about = [
+        summary(trainer, &spec.search, &mut materials).await?,
+        texts::describe(&statistics, &config.model),
+        render::table(&["class", "documents"], &classes),
+    ];
+    let json = json!({
+        "config": config, "encoders": named(&materials), "data": statistics,
+        "warnings": texts::warnings(&statistics, config),
+    });
+    Ok(Picture { trainer: Told { about: about.join("\n\n"), keys: config.keys() }, json })
+}
+
+fn of_program(program: &Program, project: &Path) -> Result<Picture, Failure> {
+    let found = FoundProgram::find(program, project)?;
+    let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
+    let timeout =
+        program.timeout.map_or_else(|| "may take any time".to_owned(), |time| format!("may take {}", seconds(time)));
+    let about = format!(
+        "runs are trained by {found}\na run {timeout}, and has {} to leave when it is told to stop",
+        seconds(program.grace)
+    );
+    Ok(Picture { trainer: Told { about, keys: Vec::new() }, json: json!({ "trainer": program }) })
 }
 
 /// The pretrained encoders by their names.
@@ -76,9 +124,9 @@ fn named(materials: &Materials) -> Value {
 }
 
 /// The pretrained encoders, `480 documents in 6 classes, …`, and for every window setting of the sweep what no window holds.
-pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<String, Failure> {
-    let material = materials.of(&spec.config).await?;
-    let statistics = material.corpus.statistics(&spec.config.model);
+pub(super) async fn summary(trainer: &BuiltIn, search: &Search, materials: &mut Materials) -> Result<String, Failure> {
+    let material = materials.of(&trainer.config).await?;
+    let statistics = material.corpus.statistics(&trainer.config.model);
     let Statistics { documents, vocabulary, tokens_per_document: tokens, .. } = &statistics;
     let groups = statistics.groups.map(|groups| format!(", {groups} groups")).unwrap_or_default();
     let kind = if statistics.multi_label { "labels (several a document)" } else { "classes" };
@@ -94,8 +142,8 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
         100.0 * statistics.unknown_share,
     ));
     let before = lines.len();
-    for trial in 0..search::planned_trials(&spec.search).min(SETTINGS) {
-        let Some(config) = search::propose(&spec.search, trial).and_then(|point| spec.config_at(&point).ok()) else {
+    for trial in 0..search::planned_trials(search).min(SETTINGS) {
+        let Some(config) = search::propose(search, trial).and_then(|point| trainer.config_at(&point).ok()) else {
             break;
         };
         let line = truncation(&materials.of(&config).await?.corpus.statistics(&config.model), &config.model);
@@ -106,7 +154,7 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
     if lines.len() == before {
         lines.push("nothing is truncated".to_owned());
     }
-    lines.extend(texts::warnings(&statistics, &spec.config).iter().map(|warning| format!("warning: {warning}")));
+    lines.extend(texts::warnings(&statistics, &trainer.config).iter().map(|warning| format!("warning: {warning}")));
     Ok(lines.join("\n"))
 }
 

@@ -6,11 +6,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::baseline::Baseline;
-use super::download::place_encoders;
 use super::print::{errln, outln};
 use super::progress::Screen;
+use super::ready::Ready;
 use super::{Format, Loaded, SpecArgs, cache_of, parse, preflight, render};
-use crate::driver::{Campaign, Machine, Materials, Slots, conduct, now};
+use crate::driver::{Campaign, Launcher, Machine, Slots, conduct, now};
 use crate::failure::{Code, Failure};
 use crate::search;
 use crate::settings::Settings;
@@ -38,15 +38,8 @@ pub(super) struct ResumeArgs {
 pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let Loaded { spec, text, project } = args.spec.load()?;
     preflight(&settings.db).await?;
-    let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
-    let encoders = place_encoders(&spec, &project, None)?;
-    let commits = encoders.commits();
-    let mut materials = Materials::new(project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
-    errln!("reading {}", spec.config.data.path);
-    materials.prepare(&spec).await?;
-    let material = materials.of(&spec.config).await?;
-    let statistics = material.corpus.statistics(&spec.config.model);
-    errln!("{}", super::check::summary(&spec, &mut materials).await?);
+    let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs(&spec))?;
+    let Ready { launcher, origin } = Ready::make(&spec, &project, settings, None).await?;
     let store = Store::open(&settings.db).await?;
     let new = NewSweep {
         name: spec.name.clone(),
@@ -59,14 +52,14 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
         direction: spec.search.direction,
         trials: Some(search::planned_trials(&spec.search)),
         folds: spec.folds.runs(),
-        documents: Some(statistics.documents as u64),
-        data_sha256: Some(material.corpus.data_sha256().to_owned()),
-        classes: material.corpus.classes().to_vec(),
-        encoders: commits,
+        documents: origin.documents,
+        data_sha256: origin.data_sha256,
+        classes: origin.classes,
+        encoders: origin.encoders,
         host: gethostname::gethostname().to_string_lossy().into_owned(),
     };
     let record = store.create_sweep(new, now()).await?;
-    let voyage = Voyage { store, record, spec, materials, slots, retry_failed: false };
+    let voyage = Voyage { store, record, spec, launcher, slots, retry_failed: false };
     voyage.sail(settings, format).await
 }
 
@@ -93,20 +86,9 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     let rows = reader.runs(&record.name).await?;
     let of_trials = rows.iter().filter(|row| !row.run.trial.is_baseline());
     let finished = of_trials.filter(|row| row.state == RunState::Finished).count();
-    let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec).saturating_sub(finished))?;
-    let encoders = place_encoders(&spec, &record.project, Some(&record.encoders))?;
-    let mut materials = Materials::new(record.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders);
-    let material = materials.of(&spec.config).await?;
-    if record.data_sha256.as_deref().is_some_and(|hash| hash != material.corpus.data_sha256()) {
-        let path = record.project.join(&spec.config.data.path);
-        let what =
-            format!("{} changed since {} began: old and new scores would not compare", path.display(), record.name);
-        return Err(
-            Failure::new(Code::BadInput, what).hint("put the old file back, or start a new sweep with `sweep run`")
-        );
-    }
-    errln!("{}", super::check::summary(&spec, &mut materials).await?);
-    let voyage = Voyage { store, record, spec, materials, slots, retry_failed: args.retry_failed };
+    let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs(&spec).saturating_sub(finished))?;
+    let Ready { launcher, .. } = Ready::make(&spec, &record.project, settings, Some(&record)).await?;
+    let voyage = Voyage { store, record, spec, launcher, slots, retry_failed: args.retry_failed };
     voyage.sail(settings, format).await
 }
 
@@ -125,7 +107,7 @@ struct Voyage {
     store: Store,
     record: SweepRecord,
     spec: Spec,
-    materials: Materials,
+    launcher: Launcher,
     slots: Slots,
     retry_failed: bool,
 }
@@ -140,7 +122,7 @@ struct Outcome {
 
 impl Voyage {
     async fn sail(self, settings: &Settings, format: Format) -> Result<Code, Failure> {
-        let Self { store, record, spec, materials, slots, retry_failed } = self;
+        let Self { store, record, spec, launcher, slots, retry_failed } = self;
         let (trials, folds) = (search::planned_trials(&spec.search), spec.folds.runs());
         let with = if spec.baseline { " and a baseline" } else { "" };
         prune_vectors(&cache_of(&settings.db), settings.cache_mb << 20);
@@ -151,7 +133,7 @@ impl Voyage {
         let best = outcome(&store, &record.name).await?.sweep.best_score;
         let all = runs(&spec) + if spec.baseline { folds as usize } else { 0 };
         let mut screen = Screen::new(objective, direction, best, [all, done], slots.places.len());
-        let campaign = Campaign { store: &store, record: &record, spec: &spec, materials, slots, retry_failed };
+        let campaign = Campaign { store: &store, record: &record, spec: &spec, launcher, slots, retry_failed };
         let end = conduct(campaign, &mut |notice| screen.notice(&notice)).await;
         screen.close();
         let end = end?;

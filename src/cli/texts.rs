@@ -211,7 +211,6 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::*;
-    use crate::spec::Spec;
     use crate::text::{Corpus, prepare};
 
     /// The description and the warnings of documents (label, text) under these keys.
@@ -222,7 +221,7 @@ mod tests {
             rows
         });
         std::fs::write(directory.path().join("a.jsonl"), rows).expect("written");
-        let config = Spec::parse("x", &format!("data.path = \"a.jsonl\"\n{keys}"), &[]).expect("a good file").config;
+        let config = Config::parse(&format!("data.path = \"a.jsonl\"\n{keys}")).expect("a good file");
         let path = prepare(directory.path(), directory.path(), &config).expect("prepared");
         let statistics = Corpus::open(&path).expect("a corpus").statistics(&config.model);
         let warnings = warnings(&statistics, &config);

@@ -1,6 +1,6 @@
 //! The pretrained encoders of a sweep: all found, judged and in place before anything runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::hub::{Found, Hub, HubError, Wanted, Watch, expand_home};
 use crate::model::{Description, PretrainedError, describe, read_sizes};
-use crate::spec::{Config, Encoder, Pretrained, Spec};
+use crate::spec::{Config, Encoder, Pretrained};
 use crate::text::{Tokenizer, TokenizerError};
 
 /// The encoders that a sweep can ask for, by their names.
@@ -63,11 +63,11 @@ impl fmt::Display for EncoderErrors {
 impl std::error::Error for EncoderErrors {}
 
 impl Encoders {
-    /// Finds the encoders of a sweep, in directories relative to `project` or else at the hub, and downloads what is
+    /// Finds the encoders that a sweep can ask for, in directories relative to `project` or else at the hub, and downloads what is
     /// missing of them once all of them have proved to be of a kind that can be used. `commits` are those of a sweep that
     /// has begun: its names mean what they meant, and one without a commit is a directory's.
     pub fn place(
-        spec: &Spec,
+        names: BTreeSet<Pretrained>,
         project: &Path,
         hub: &Hub,
         commits: Option<&Commits>,
@@ -75,7 +75,7 @@ impl Encoders {
     ) -> Result<Self, EncoderErrors> {
         let mut errors = Vec::new();
         let mut candidates = Vec::new();
-        for name in spec.encoders() {
+        for name in names {
             let meaning = match commits.map(|commits| commits.get(&name.to_string())) {
                 None => Meaning::Open,
                 Some(None) => Meaning::Directory,

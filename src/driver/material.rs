@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::encoders::Encoders;
 use crate::search;
 use crate::search::space::Point;
-use crate::spec::{Config, Encoder, FoldPlan, Problems, Spec};
+use crate::spec::{BuiltIn, Config, Encoder, FoldPlan, Problems, Search};
 use crate::text::folds::{FoldError, Folds, Labels};
 use crate::text::{Corpus, CorpusError, prepare};
 
@@ -85,20 +85,24 @@ impl Materials {
         &self.encoders
     }
 
+    pub(super) fn project(&self) -> &Path {
+        &self.project
+    }
+
     /// Prepares what the points of a sweep will need, so that what cannot run is known before anything runs.
-    pub async fn prepare(&mut self, spec: &Spec) -> Result<(), MaterialError> {
-        let material = self.of(&spec.config).await?;
-        check_labels(spec, &material.corpus)?;
-        let (objective, found) = (&spec.search.objective, material.corpus.classes().len());
+    pub async fn prepare(&mut self, trainer: &BuiltIn, search: &Search) -> Result<(), MaterialError> {
+        let material = self.of(&trainer.config).await?;
+        check_labels(&trainer.config, &material.corpus)?;
+        let (objective, found) = (&search.objective, material.corpus.classes().len());
         let needed = objective.strip_prefix("precision_at_").and_then(|k| k.parse().ok()).unwrap_or(0);
         if found < needed {
             return Err(MaterialError::Objective { objective: objective.clone(), needed, found });
         }
-        for trial in 0..search::planned_trials(&spec.search).min(PREPARED) {
-            let Some(point) = search::propose(&spec.search, trial) else {
+        for trial in 0..search::planned_trials(search).min(PREPARED) {
+            let Some(point) = search::propose(search, trial) else {
                 break;
             };
-            let config = spec.config_at(&point);
+            let config = trainer.config_at(&point);
             let config = config.map_err(|problems| MaterialError::Point { point: point.clone(), problems })?;
             self.of(&config).await.map_err(|source| MaterialError::At { point, source: Box::new(source) })?;
         }
@@ -148,9 +152,9 @@ impl Materials {
 }
 
 /// Labels that the sweep file names must be those of the documents.
-fn check_labels(spec: &Spec, corpus: &Corpus) -> Result<(), MaterialError> {
+fn check_labels(config: &Config, corpus: &Corpus) -> Result<(), MaterialError> {
     let classes = corpus.classes();
-    let Some(unknown) = spec.config.train.thresholds.keys().find(|label| !classes.contains(label)) else {
+    let Some(unknown) = config.train.thresholds.keys().find(|label| !classes.contains(label)) else {
         return Ok(());
     };
     let what = format!("no document has the label {unknown:?}; labels: {}", classes.join(", "));

@@ -13,8 +13,7 @@ mod reader;
 mod resources;
 mod search;
 mod train;
-
-use std::collections::BTreeSet;
+mod trainer;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,6 +31,7 @@ pub use problem::{Problem, Problems};
 pub use resources::{Devices, Resources};
 pub use search::{Direction, Sampler, Search};
 pub use train::{Balance, EarlyStopping, Freeze, Loss, Memory, Precision, Schedule, Train, Warmup};
+pub use trainer::{BuiltIn, Program, Trainer};
 
 use crate::metrics;
 use crate::search::propose;
@@ -43,14 +43,12 @@ use reader::{Reader, nearest};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     pub name: String,
-    /// The configuration where nothing is varied, or at the first point where only points are good.
-    pub config: Config,
+    pub trainer: Trainer,
     /// Whether a linear model is run on the same folds, so that everyone sees what the trials gain over it.
     pub baseline: bool,
     pub folds: FoldPlan,
     pub search: Search,
     pub resources: Resources,
-    document: Document,
 }
 
 /// Everything that a run's result depends on besides its fold.
@@ -69,8 +67,6 @@ pub struct Override {
     pub value: Value,
 }
 
-const SECTIONS: [&str; 4] = ["data.", "text.", "model.", "train."];
-
 /// Points that are resolved one by one before anything runs.
 const CHECKED_POINTS: u32 = 2_000;
 
@@ -87,90 +83,82 @@ impl Spec {
         if !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) || name.starts_with('.') {
             reader.problem("name", format!("{name:?}: letters, digits, - _ and . only (it names a folder)"));
         }
-        let baseline = reader.flag("baseline", true);
-        for section in ["data", "text", "model", "train"] {
-            reader.ask(section);
+        for table in trainer::TABLES {
+            reader.ask(table);
         }
-        let folds = reader.section("folds", FoldPlan::read);
+        let program = reader.optional_section("trainer", |reader| Program::read(reader, &document));
+        let baseline = reader.flag("baseline", program.is_none());
+        if baseline && program.is_some() {
+            reader.problem("baseline", "a program of one's own has no baseline: leave it out, or the [trainer]");
+        }
+        let folds = reader.section("folds", if program.is_some() { FoldPlan::of_program } else { FoldPlan::read });
         let search = reader.section("search", Search::read);
         let resources = reader.section("resources", Resources::read);
         reader.finish();
-        check_objective(&search, &document, &mut problems);
-        // a key that is varied need not be good where it is not
-        let written = Self::config_of(&document, &Point::default());
-        let first = Self::config_of(&document, &search.space.first_point());
-        let config = match (written, first) {
-            (Ok(config), _) | (Err(_), Ok(config)) => config,
-            (Err(found), Err(_)) => {
-                problems.extend(found);
-                return Err(problems.sorted());
+        let trainer = match program {
+            Some(program) => {
+                check_reported(&search, &document, &mut problems);
+                Trainer::Program(program)
             }
-        };
-        let spec = Self { name, config, baseline, folds, search, resources, document };
-        if problems.is_empty() {
-            spec.check_space(&mut problems);
-        }
-        problems.into_result(spec)
-    }
-
-    /// The configuration at a point of the space.
-    pub fn config_at(&self, point: &Point) -> Result<Config, Problems> {
-        Self::config_of(&self.document, point)
-    }
-
-    /// Every pretrained encoder that a point of the space can ask for.
-    pub fn encoders(&self) -> BTreeSet<Pretrained> {
-        let written = match &self.config.model.encoder {
-            Encoder::Pretrained(name) => Some(name.clone()),
-            Encoder::Scratch(_) => None,
-        };
-        let varied = self.search.space.parameters().iter().filter(|parameter| parameter.name == "model.encoder");
-        let values = varied.flat_map(|parameter| parameter.domain.representatives());
-        let names = values.filter_map(|value| Encoder::named(value.as_str()?));
-        written.into_iter().chain(names).collect()
-    }
-
-    fn config_of(document: &Document, point: &Point) -> Result<Config, Problems> {
-        let mut document = document.clone();
-        for (key, value) in point.iter() {
-            document.set(key, value.clone());
-        }
-        let mut problems = Problems::default();
-        let mut reader = Reader::root(&document, &mut problems);
-        let config = Config::read(&mut reader);
-        problems.into_result(config)
-    }
-
-    /// Every point of the space must give a configuration that can run: the ends of every parameter are tried, and the
-    /// points that come first.
-    fn check_space(&self, problems: &mut Problems) {
-        let space = &self.search.space;
-        let line = |key: &str| self.document.line(key).or_else(|| self.document.line("search.space"));
-        for parameter in space.parameters() {
-            if !SECTIONS.iter().any(|section| parameter.name.starts_with(section)) {
-                let key = document::join("search.space", &parameter.name);
-                let what = "only keys of data, text, model and train can be varied";
-                problems.add(Problem::new(&key, line(&key), what));
-            }
-        }
-        if !problems.is_empty() {
-            return;
-        }
-        let ends = space.parameters().iter().flat_map(|parameter| {
-            let values = parameter.domain.representatives().into_iter();
-            values.map(|value| space.first_point().with(&parameter.name, value))
-        });
-        let points = ends.chain((0..CHECKED_POINTS).map_while(|trial| propose(&self.search, trial)));
-        for point in points {
-            let Err(found) = self.config_at(&point) else { continue };
-            for problem in found.iter() {
-                let culprit = point.iter().find(|(name, _)| **name == problem.key);
-                let key =
-                    culprit.map_or_else(|| "search.space".to_owned(), |(name, _)| document::join("search.space", name));
-                if problems.iter().filter(|known| known.key == key).count() < SHOWN_PROBLEMS {
-                    let what = format!("with {point}: {}: {}", problem.key, problem.what);
-                    problems.add(Problem::new(&key, line(&key), what));
+            None => {
+                check_objective(&search, &document, &mut problems);
+                match BuiltIn::read(&document, &search.space) {
+                    Ok(trainer) => {
+                        if problems.is_empty() {
+                            check_space(&trainer, &search, &document, &mut problems);
+                        }
+                        Trainer::BuiltIn(Box::new(trainer))
+                    }
+                    Err(found) => {
+                        problems.extend(found);
+                        return Err(problems.sorted());
+                    }
                 }
+            }
+        };
+        problems.into_result(Self { name, trainer, baseline, folds, search, resources })
+    }
+
+    /// Whether a point can be run.
+    pub fn accepts(&self, point: &Point) -> bool {
+        match &self.trainer {
+            Trainer::BuiltIn(trainer) => trainer.config_at(point).is_ok(),
+            // what its parameters mean only the program knows
+            Trainer::Program(_) => true,
+        }
+    }
+}
+
+/// Every point of the space must give a configuration that can run: the ends of every parameter are tried, and the
+/// points that come first.
+fn check_space(trainer: &BuiltIn, search: &Search, document: &Document, problems: &mut Problems) {
+    let space = &search.space;
+    let line = |key: &str| document.line(key).or_else(|| document.line("search.space"));
+    for parameter in space.parameters() {
+        let table = parameter.name.split_once('.').map(|(table, _)| table);
+        if !table.is_some_and(|table| trainer::TABLES.contains(&table)) {
+            let key = document::join("search.space", &parameter.name);
+            let what = "only keys of data, text, model and train can be varied";
+            problems.add(Problem::new(&key, line(&key), what));
+        }
+    }
+    if !problems.is_empty() {
+        return;
+    }
+    let ends = space.parameters().iter().flat_map(|parameter| {
+        let values = parameter.domain.representatives().into_iter();
+        values.map(|value| space.first_point().with(&parameter.name, value))
+    });
+    let points = ends.chain((0..CHECKED_POINTS).map_while(|trial| propose(search, trial)));
+    for point in points {
+        let Err(found) = trainer.config_at(&point) else { continue };
+        for problem in found.iter() {
+            let culprit = point.iter().find(|(name, _)| **name == problem.key);
+            let key =
+                culprit.map_or_else(|| "search.space".to_owned(), |(name, _)| document::join("search.space", name));
+            if problems.iter().filter(|known| known.key == key).count() < SHOWN_PROBLEMS {
+                let what = format!("with {point}: {}: {}", problem.key, problem.what);
+                problems.add(Problem::new(&key, line(&key), what));
             }
         }
     }
@@ -192,7 +180,25 @@ fn check_objective(search: &Search, document: &Document, problems: &mut Problems
     problems.add(Problem::new("search.objective", document.line("search.objective"), what));
 }
 
+/// Which metrics a program measures, and which way is better, only its user knows.
+fn check_reported(search: &Search, document: &Document, problems: &mut Problems) {
+    let written = |key: &str| document.root().get("search").is_some_and(|search| search.get(key).is_some());
+    let line = document.line("search");
+    if !written("objective") {
+        let what = "missing: the metric that the program measures, such as \"accuracy\"";
+        problems.add(Problem::new("search.objective", line, what));
+    } else if !written("direction") && metrics::direction(&search.objective).is_none() {
+        let what = format!("missing: is {} to be \"maximize\"d or \"minimize\"d?", search.objective);
+        problems.add(Problem::new("search.direction", line, what));
+    }
+}
+
 impl Config {
+    /// The configuration that a sweep file gives where nothing is varied.
+    pub fn parse(text: &str) -> Result<Self, Problems> {
+        trainer::config_of(&Document::parse(text)?, &Point::default())
+    }
+
     fn read(reader: &mut Reader<'_>) -> Self {
         let data = reader.section("data", Data::read);
         let multi_label = data.is_multi_label();
