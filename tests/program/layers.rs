@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("baseline", &["text", "train", "protocol"]),
     // edge: does not know itself but where it says so: the driver records in the store, and fetches from the hub
     ("worker", &["protocol", "train", "baseline"]),
+    ("tether", &["protocol"]),
     ("store", &["spec", "search", "protocol", "sweep"]),
     ("hub", &[]),
     ("driver", &["spec", "search", "protocol", "sweep", "text", "model", "store", "hub"]),
@@ -29,8 +30,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "driver", "failure", "hub", "metrics", "protocol", "search", "settings", "spec", "store", "sweep", "text",
-            "train", "worker",
+            "driver", "failure", "hub", "metrics", "protocol", "search", "settings", "spec", "store", "sweep",
+            "tether", "text", "train", "worker",
         ],
     ),
     ("main", &["cli"]),

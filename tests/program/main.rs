@@ -11,3 +11,4 @@ mod layers;
 mod loopback;
 mod main_job;
 mod support;
+mod trainer;
