@@ -12,9 +12,8 @@ use super::progress::patiently;
 use super::{Format, SpecArgs, cache_of, render, texts};
 use crate::driver::{FoundProgram, Machine, Materials, Slots};
 use crate::failure::{Code, Failure};
-use crate::search;
 use crate::settings::Settings;
-use crate::spec::{BuiltIn, Model, Program, Search, Segmentation, Spec, Trainer};
+use crate::spec::{BuiltIn, Model, Program, Segmentation, Spec, Trainer};
 use crate::text::Statistics;
 
 #[derive(Debug, Args)]
@@ -30,10 +29,10 @@ const LISTED: u32 = 20;
 pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let loaded = args.spec.load()?;
     let spec = &loaded.spec;
-    let trials = search::planned_trials(&spec.search);
+    let trials = spec.planned_trials();
     let runs = trials as usize * spec.folds.runs() as usize;
     let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs)?;
-    let points: Vec<_> = (0..trials.min(LISTED)).map_while(|trial| search::propose(&spec.search, trial)).collect();
+    let points = spec.first_points(LISTED);
     let Picture { trainer, json } = match &spec.trainer {
         Trainer::BuiltIn(trainer) => built_in(spec, trainer, &loaded.project, settings).await?,
         Trainer::Program(program) => of_program(program, &loaded.project)?,
@@ -89,12 +88,12 @@ async fn built_in(spec: &Spec, trainer: &BuiltIn, project: &Path, settings: &Set
     let mut materials = Materials::new(project.to_owned(), cache_of(&settings.db), spec.folds.clone(), encoders);
     let config = &trainer.config;
     let reading = format!("reading and tokenising {}", config.data.path);
-    patiently(&reading, materials.prepare(trainer, &spec.search)).await?;
+    patiently(&reading, materials.prepare(trainer, spec)).await?;
     let statistics = materials.of(config).await?.corpus.statistics(&config.model);
     let classes: Vec<Vec<String>> =
         statistics.classes.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
     let about = [
-        summary(trainer, &spec.search, &mut materials).await?,
+        summary(trainer, spec, &mut materials).await?,
         texts::describe(&statistics, &config.model),
         render::table(&["class", "documents"], &classes),
     ];
@@ -124,7 +123,7 @@ fn named(materials: &Materials) -> Value {
 }
 
 /// The pretrained encoders, `480 documents in 6 classes, …`, and for every window setting of the sweep what no window holds.
-pub(super) async fn summary(trainer: &BuiltIn, search: &Search, materials: &mut Materials) -> Result<String, Failure> {
+pub(super) async fn summary(trainer: &BuiltIn, spec: &Spec, materials: &mut Materials) -> Result<String, Failure> {
     let material = materials.of(&trainer.config).await?;
     let statistics = material.corpus.statistics(&trainer.config.model);
     let Statistics { documents, vocabulary, tokens_per_document: tokens, .. } = &statistics;
@@ -142,10 +141,7 @@ pub(super) async fn summary(trainer: &BuiltIn, search: &Search, materials: &mut 
         100.0 * statistics.unknown_share,
     ));
     let before = lines.len();
-    for trial in 0..search::planned_trials(search).min(SETTINGS) {
-        let Some(config) = search::propose(search, trial).and_then(|point| trainer.config_at(&point).ok()) else {
-            break;
-        };
+    for config in spec.first_points(SETTINGS).iter().filter_map(|point| trainer.config_at(point).ok()) {
         let line = truncation(&materials.of(&config).await?.corpus.statistics(&config.model), &config.model);
         if !line.is_empty() && !lines.contains(&line) {
             lines.push(line);

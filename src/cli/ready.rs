@@ -58,7 +58,7 @@ impl Ready {
         let mut materials = Materials::new(project.to_owned(), cache_of(&settings.db), spec.folds.clone(), placed);
         if record.is_none() {
             errln!("reading {}", trainer.config.data.path);
-            materials.prepare(trainer, &spec.search).await?;
+            materials.prepare(trainer, spec).await?;
         }
         let material = materials.of(&trainer.config).await?;
         let corpus = &material.corpus;
@@ -72,7 +72,7 @@ impl Ready {
                 Failure::new(Code::BadInput, what).hint("put the old file back, or start a new sweep with `sweep run`")
             );
         }
-        errln!("{}", summary(trainer, &spec.search, &mut materials).await?);
+        errln!("{}", summary(trainer, spec, &mut materials).await?);
         let origin = Origin {
             documents: Some(corpus.documents() as u64),
             data_sha256: Some(corpus.data_sha256().to_owned()),

@@ -12,7 +12,6 @@ use super::ready::Ready;
 use super::{Format, Loaded, SpecArgs, cache_of, parse, preflight, render};
 use crate::driver::{Campaign, Launcher, Machine, Slots, conduct, now};
 use crate::failure::{Code, Failure};
-use crate::search;
 use crate::settings::Settings;
 use crate::spec::Spec;
 use crate::store::{LeaderboardRow, NewSweep, RunState, Store, StoreError, SweepRecord, SweepRow, SweepState};
@@ -50,7 +49,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
         sampler: name_of(&spec.search.sampler),
         objective: spec.search.objective.clone(),
         direction: spec.search.direction,
-        trials: Some(search::planned_trials(&spec.search)),
+        trials: Some(spec.planned_trials()),
         folds: spec.folds.runs(),
         documents: origin.documents,
         data_sha256: origin.data_sha256,
@@ -94,7 +93,7 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
 
 /// Runs of all trials.
 fn runs(spec: &Spec) -> usize {
-    search::planned_trials(&spec.search) as usize * spec.folds.runs() as usize
+    spec.planned_trials() as usize * spec.folds.runs() as usize
 }
 
 fn name_of(value: &impl Serialize) -> String {
@@ -123,7 +122,7 @@ struct Outcome {
 impl Voyage {
     async fn sail(self, settings: &Settings, format: Format) -> Result<Code, Failure> {
         let Self { store, record, spec, launcher, slots, retry_failed } = self;
-        let (trials, folds) = (search::planned_trials(&spec.search), spec.folds.runs());
+        let (trials, folds) = (spec.planned_trials(), spec.folds.runs());
         let with = if spec.baseline { " and a baseline" } else { "" };
         prune_vectors(&cache_of(&settings.db), settings.cache_mb << 20);
         errln!("sweep {}: {trials} trials x {folds} folds{with}, {}", record.name, slots.choice);

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::encoders::Encoders;
-use crate::search;
 use crate::search::space::Point;
-use crate::spec::{BuiltIn, Config, Encoder, FoldPlan, Problems, Search};
+use crate::spec::{BuiltIn, Config, Encoder, FoldPlan, Problems, Spec};
 use crate::text::folds::{FoldError, Folds, Labels};
 use crate::text::{Corpus, CorpusError, prepare};
 
@@ -90,18 +89,15 @@ impl Materials {
     }
 
     /// Prepares what the points of a sweep will need, so that what cannot run is known before anything runs.
-    pub async fn prepare(&mut self, trainer: &BuiltIn, search: &Search) -> Result<(), MaterialError> {
+    pub async fn prepare(&mut self, trainer: &BuiltIn, spec: &Spec) -> Result<(), MaterialError> {
         let material = self.of(&trainer.config).await?;
         check_labels(&trainer.config, &material.corpus)?;
-        let (objective, found) = (&search.objective, material.corpus.classes().len());
+        let (objective, found) = (&spec.search.objective, material.corpus.classes().len());
         let needed = objective.strip_prefix("precision_at_").and_then(|k| k.parse().ok()).unwrap_or(0);
         if found < needed {
             return Err(MaterialError::Objective { objective: objective.clone(), needed, found });
         }
-        for trial in 0..search::planned_trials(search).min(PREPARED) {
-            let Some(point) = search::propose(search, trial) else {
-                break;
-            };
+        for point in spec.first_points(PREPARED) {
             let config = trainer.config_at(&point);
             let config = config.map_err(|problems| MaterialError::Point { point: point.clone(), problems })?;
             self.of(&config).await.map_err(|source| MaterialError::At { point, source: Box::new(source) })?;

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
@@ -82,13 +83,8 @@ pub async fn conduct(
     watch: &mut (dyn FnMut(Notice<'_>) + Send),
 ) -> Result<SweepEnd, DriverError> {
     let _alone = claim(campaign.store, campaign.record)?;
-    let plan = Plan {
-        search: campaign.spec.search.clone(),
-        folds: campaign.spec.folds.clone(),
-        baseline: campaign.spec.baseline,
-        slots: campaign.slots.places.len() as u32,
-        retries: RETRIES,
-    };
+    let plan =
+        Plan { spec: Arc::new(campaign.spec.clone()), slots: campaign.slots.places.len() as u32, retries: RETRIES };
     let facts = campaign.store.reader().facts(campaign.record.key).await?;
     let (heard, hearing) = mpsc::channel(1024);
     let mut driver = Driver {

@@ -29,13 +29,13 @@ pub use preset::Preset;
 pub use pretrained::Pretrained;
 pub use problem::{Problem, Problems};
 pub use resources::{Devices, Resources};
-pub use search::{Direction, Sampler, Search};
+pub use search::{Budget, Direction, Prune, Race, Sampler, Search, Stop};
 pub use train::{Balance, EarlyStopping, Freeze, Loss, Memory, Precision, Schedule, Train, Warmup};
 pub use trainer::{BuiltIn, Program, Trainer};
 
 use crate::metrics;
-use crate::search::propose;
 use crate::search::space::Point;
+use crate::search::{History, Proposal, Tried, TriedState, propose};
 use document::Document;
 use reader::{Reader, nearest};
 
@@ -103,12 +103,7 @@ impl Spec {
             None => {
                 check_objective(&search, &document, &mut problems);
                 match BuiltIn::read(&document, &search.space) {
-                    Ok(trainer) => {
-                        if problems.is_empty() {
-                            check_space(&trainer, &search, &document, &mut problems);
-                        }
-                        Trainer::BuiltIn(Box::new(trainer))
-                    }
+                    Ok(trainer) => Trainer::BuiltIn(Box::new(trainer)),
                     Err(found) => {
                         problems.extend(found);
                         return Err(problems.sorted());
@@ -116,7 +111,33 @@ impl Spec {
                 }
             }
         };
-        problems.into_result(Self { name, trainer, baseline, folds, search, resources })
+        let spec = Self { name, trainer, baseline, folds, search, resources };
+        if let Trainer::BuiltIn(trainer) = &spec.trainer
+            && problems.is_empty()
+        {
+            check_space(&spec, trainer, &document, &mut problems);
+        }
+        problems.into_result(spec)
+    }
+
+    /// How many trials there will be, as far as their number is known: a budget of time can end them before.
+    pub fn planned_trials(&self) -> u32 {
+        let points = self.search.space.size().and_then(|size| u32::try_from(size).ok()).unwrap_or(u32::MAX);
+        points.min(self.search.budget.trials.unwrap_or(u32::MAX))
+    }
+
+    /// The first points of the sweep. Those of a Bayesian search depend on the scores: others, just as likely, stand for
+    /// them.
+    pub fn first_points(&self, count: u32) -> Vec<Point> {
+        let sampler = if self.search.sampler == Sampler::Bayes { Sampler::Sobol } else { self.search.sampler };
+        let search = Search { sampler, ..self.search.clone() };
+        let mut history = History::default();
+        for _ in 0..count.min(self.planned_trials()) {
+            let proposal = propose(&search, &history, &|point| self.accepts(point));
+            let Proposal::Point { point, .. } = proposal else { break };
+            history.trials.push(Tried { point, scores: Vec::new(), state: TriedState::Open });
+        }
+        history.trials.into_iter().map(|tried| tried.point).collect()
     }
 
     /// Whether a point can be run.
@@ -131,8 +152,8 @@ impl Spec {
 
 /// Every point of the space must give a configuration that can run: the ends of every parameter are tried, and the
 /// points that come first.
-fn check_space(trainer: &BuiltIn, search: &Search, document: &Document, problems: &mut Problems) {
-    let space = &search.space;
+fn check_space(spec: &Spec, trainer: &BuiltIn, document: &Document, problems: &mut Problems) {
+    let space = &spec.search.space;
     let line = |key: &str| document.line(key).or_else(|| document.line("search.space"));
     for parameter in space.parameters() {
         let table = parameter.name.split_once('.').map(|(table, _)| table);
@@ -149,7 +170,7 @@ fn check_space(trainer: &BuiltIn, search: &Search, document: &Document, problems
         let values = parameter.domain.representatives().into_iter();
         values.map(|value| space.first_point().with(&parameter.name, value))
     });
-    let points = ends.chain((0..CHECKED_POINTS).map_while(|trial| propose(search, trial)));
+    let points = ends.chain(spec.first_points(CHECKED_POINTS));
     for point in points {
         let Err(found) = trainer.config_at(&point) else { continue };
         for problem in found.iter() {
@@ -188,7 +209,8 @@ fn check_reported(search: &Search, document: &Document, problems: &mut Problems)
         let what = "missing: the metric that the program measures, such as \"accuracy\"";
         problems.add(Problem::new("search.objective", line, what));
     } else if !written("direction") && metrics::direction(&search.objective).is_none() {
-        let what = format!("missing: is {} to be \"maximize\"d or \"minimize\"d?", search.objective);
+        let what =
+            format!("missing: \"maximize\" or \"minimize\"; which way {} is better is not known", search.objective);
         problems.add(Problem::new("search.direction", line, what));
     }
 }

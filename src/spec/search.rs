@@ -3,20 +3,26 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::reader::{Reader, describe};
-use crate::search::space::{Domain, Parameter, Space};
+use super::reader::{Floats, Reader, describe};
+use crate::search::space::{Domain, Parameter, Point, Space};
 
-/// `[search]` without its space.
+/// `[search]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Search {
     pub sampler: Sampler,
     /// Name of the metric of a run that is its score.
     pub objective: String,
     pub direction: Direction,
-    /// Most trials; none: every point of the grid.
-    pub trials: Option<u32>,
+    pub budget: Budget,
     pub seed: u64,
     pub space: Space,
+    /// The points of the first trials.
+    pub start: Vec<Point>,
+    /// Earlier sweeps of the same database to learn from.
+    pub warm_start: Vec<String>,
+    pub race: Race,
+    pub prune: Prune,
+    pub stop: Stop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +30,48 @@ pub struct Search {
 pub enum Sampler {
     Grid,
     Random,
+    Sobol,
+    Bayes,
+}
+
+/// What a sweep may spend; it ends with the first of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    pub trials: Option<u32>,
+    /// Runs that were started.
+    pub runs: Option<u32>,
+    pub seconds: Option<f64>,
+    /// Seconds of every run, summed over the devices.
+    pub device_seconds: Option<f64>,
+}
+
+/// Which trials are given up between folds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Race {
+    Off,
+    Forgiving,
+    Paired,
+    Posterior,
+}
+
+/// Which runs are given up between epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prune {
+    Off,
+    Median,
+    Asha,
+}
+
+/// When a sweep ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stop {
+    /// With its budget, or its points.
+    Budget,
+    /// As well when there is nothing left to gain.
+    Converged,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,35 +99,52 @@ impl Direction {
     }
 }
 
-const RANDOM_TRIALS: u32 = 20;
+/// Trials where nothing says when to end.
+const TRIALS: u32 = 20;
 
 impl Search {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let sampler = reader.choice("sampler", Sampler::Grid);
         let objective = reader.text("objective").unwrap_or_else(|| "macro_f1".to_owned());
         let natural = crate::metrics::direction(&objective).unwrap_or(Direction::Maximize);
-        let trials = reader.optional_integer("trials", 1..=1_000_000).map(|trials| trials as u32);
-        let search = Self {
+        let mut search = Self {
             sampler,
             direction: reader.choice("direction", natural),
             objective,
-            trials: if sampler == Sampler::Random { trials.or(Some(RANDOM_TRIALS)) } else { trials },
+            budget: Budget::read(reader),
             seed: reader.integer("seed", 1, 0..=usize::MAX) as u64,
             space: read_space(reader),
+            start: Vec::new(),
+            warm_start: Vec::new(),
+            race: reader.choice("race", Race::Posterior),
+            prune: reader.choice("prune", Prune::Off),
+            stop: reader.choice("stop", Stop::Budget),
         };
+        if search.sampler != Sampler::Grid && search.budget == Budget::default() && search.stop == Stop::Budget {
+            search.budget.trials = Some(TRIALS);
+        }
         if search.sampler == Sampler::Grid {
             for parameter in search.space.parameters() {
-                if parameter.domain.grid().is_none() {
+                if parameter.domain.levels().is_none() {
                     let what = "a grid needs values: { values = [...] }, or integers with low, high and step";
                     reader.problem("space", format!("{}: {what}", parameter.name));
                 }
             }
-            let listed = search.space.parameters().iter().all(|parameter| parameter.domain.grid().is_some());
-            if listed && search.space.grid_size().is_none() {
-                reader.problem("space", "the grid has more than 4,294,967,295 points: use sampler = \"random\"");
-            }
         }
         search
+    }
+}
+
+impl Budget {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let mut count = |key| reader.optional_integer(key, 1..=1_000_000_000).map(|count| count as u32);
+        let (trials, runs) = (count("trials"), count("runs"));
+        Self {
+            trials,
+            runs,
+            seconds: reader.optional_float("seconds", Floats::Positive),
+            device_seconds: reader.optional_float("device_seconds", Floats::Positive),
+        }
     }
 }
 
@@ -97,7 +162,7 @@ fn read_space(reader: &mut Reader<'_>) -> Space {
             Ok(_) if parameters.iter().any(|known: &Parameter| known.name == name) => {
                 reader.problem_at(&["space", &name], "stands there twice");
             }
-            Ok(domain) => parameters.push(Parameter { name, domain }),
+            Ok(domain) => parameters.push(Parameter { name, domain, when: None }),
             Err(what) => reader.problem_at(&["space", &name], what),
         }
     }

@@ -75,9 +75,8 @@ slots_per_device = 1
 "#;
     let spec = Spec::parse("file", text, &[]).expect("a good file");
     assert_eq!(spec.name, "lr");
-    assert_eq!(spec.search.space.grid_size(), Some(8));
-    let point = spec.search.space.grid_point(3).expect("eight points");
-    let config = built_in(&spec).config_at(&point).expect("a good point");
+    assert_eq!(spec.search.space.size(), Some(8));
+    let config = built_in(&spec).config_at(&spec.first_points(8)[3]).expect("a good point");
     let AggregatorKind::Transformer(transformer) = config.model.aggregator.kind else { panic!("a Transformer") };
     assert_eq!((config.train.learning_rate, transformer.layers), (3e-4, 2));
 }
@@ -267,9 +266,8 @@ fn a_preset_changes_defaults_and_nothing_else() {
     let file = "data.path = \"a.csv\"\nmodel.max_segments = 7\n[search.space]\n\
                 \"model.preset\" = [\"default\", \"seed-script\"]\n\"model.aggregator.norm\" = [\"pre\", \"post\"]";
     let spec = Spec::parse("x", file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
-    let keys = |index: u32| -> Vec<String> {
-        let point = spec.search.space.grid_point(index).expect("four points");
-        let config = built_in(&spec).config_at(&point).expect("a good point");
+    let keys = |index: usize| -> Vec<String> {
+        let config = built_in(&spec).config_at(&spec.first_points(4)[index]).expect("a good point");
         config.keys().into_iter().map(|(key, value)| format!("{key} = {value}")).collect()
     };
     let [default, seed_script] = [keys(0), keys(2)];
@@ -300,7 +298,7 @@ fn a_space_is_judged_by_its_points() {
     assert_snapshot!(problems(twice), @r#"  search.space."train.epochs": stands there twice  (line 3)"#);
     let change = Override::parse("search.space.train.learning_rate=[1e-4]").expect("a good override");
     let spec = Spec::parse("x", GOOD, &[change]).expect("a good override");
-    assert_eq!(spec.search.space.grid_size(), Some(2));
+    assert_eq!(spec.search.space.size(), Some(2));
 }
 
 fn program(lines: &str) -> Result<Spec, Problems> {
@@ -315,8 +313,7 @@ fn a_program_can_be_the_trainer() {
     let Trainer::Program(program) = &spec.trainer else { panic!("the built-in trainer") };
     assert_eq!((program.timeout, program.grace), (Some(Duration::from_mins(1)), Duration::from_secs(5)));
     assert_eq!((spec.folds.k, spec.folds.runs(), spec.baseline), (1, 1, false));
-    let point = spec.search.space.grid_point(1).expect("two points");
-    assert!(spec.accepts(&point));
+    let point = spec.first_points(2).remove(1);
     assert_eq!(serde_json::json!(point), serde_json::json!({ "lr": 2, "net.width": 8 }));
     let tables = |point: &Point| serde_json::to_string(&program.tables_at(point)).expect("json");
     assert_eq!(tables(&point), r#"{"train":{"lr":0,"epochs":3}}"#);

@@ -9,20 +9,18 @@ mod trial;
 pub use fact::{Fact, FoldId, Place, RunEnd, RunId, SlotId, SweepEnd, TrialEnd, TrialId};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::protocol::{Checkpoint, Done, Measurement, Prediction};
-use crate::search;
 use crate::search::space::Point;
-use crate::spec::{FoldPlan, Search};
+use crate::search::{self, History, Proposal, Tried, TriedState};
+use crate::spec::Spec;
 use trial::{FoldState, Trial};
 
 /// What a sweep is to do; it does not change while it runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    pub search: Search,
-    pub folds: FoldPlan,
-    /// Whether the folds are run with the baseline first.
-    pub baseline: bool,
+    pub spec: Arc<Spec>,
     /// Runs at once.
     pub slots: u32,
     /// How often a run whose process died is tried again.
@@ -148,6 +146,33 @@ impl Sweep {
         self.trials.last_key_value().map_or(0, |(last, _)| (last.0 + 1) as u32)
     }
 
+    /// What the search knows of the trials.
+    fn history(&self) -> History {
+        let folds = self.plan.spec.folds.k;
+        let of_space = self.trials.range(TrialId(0)..).map(|(_, trial)| Tried {
+            point: trial.point.clone(),
+            scores: trial.scores().map(|(id, score)| (id.repeat * folds + id.fold, score)).collect(),
+            state: match trial.end {
+                None => TriedState::Open,
+                Some(TrialEnd::Finished { .. }) => TriedState::Finished,
+                Some(TrialEnd::Failed { .. }) => TriedState::Failed,
+            },
+        });
+        History { trials: of_space.collect() }
+    }
+
+    /// The point of the next trial, if the budget has room for one.
+    fn next_point(&self) -> Option<Point> {
+        let spec = &self.plan.spec;
+        if spec.search.budget.trials.is_some_and(|most| self.proposed() >= most) {
+            return None;
+        }
+        match search::propose(&spec.search, &self.history(), &|point| spec.accepts(point)) {
+            Proposal::Point { point, .. } => Some(point),
+            Proposal::Exhausted { .. } => None,
+        }
+    }
+
     /// Decides what follows from an event.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Effects { sweep: self, list: Vec::new() };
@@ -159,7 +184,7 @@ impl Sweep {
         match fact {
             Fact::SweepStarted | Fact::SweepResumed => self.phase = Phase::Running,
             Fact::TrialProposed { trial, point } => {
-                self.trials.insert(*trial, Trial::new(point.clone(), &self.plan.folds));
+                self.trials.insert(*trial, Trial::new(point.clone(), &self.plan.spec.folds));
             }
             Fact::RunStarted { run, slot, .. } => {
                 if let Some(trial) = self.trials.get_mut(&run.trial) {
@@ -257,7 +282,7 @@ impl Effects<'_> {
             self.record(Fact::RunEnded { run, end: RunEnd::Interrupted { why } });
         }
         self.sweep.slots.fill(None);
-        if self.sweep.plan.baseline && self.sweep.trial(TrialId::BASELINE).is_none() {
+        if self.sweep.plan.spec.baseline && self.sweep.trial(TrialId::BASELINE).is_none() {
             self.record(Fact::TrialProposed { trial: TrialId::BASELINE, point: Point::default() });
         }
         self.settle();
@@ -273,7 +298,7 @@ impl Effects<'_> {
                 peak_memory_mb: done.peak_memory_mb,
             },
             (Exit::Done(done), _) => {
-                let objective = &self.sweep.plan.search.objective;
+                let objective = &self.sweep.plan.spec.search.objective;
                 RunEnd::Failed { why: format!("its {objective} is {}", done.score) }
             }
             (Exit::Failed { why }, _) => RunEnd::Failed { why },
@@ -336,8 +361,7 @@ impl Effects<'_> {
     /// A stop that came when nothing was left to do stopped nothing.
     fn stopped_or_finished(&self, why: String) -> SweepEnd {
         let open = self.sweep.trials().any(|(_, trial)| trial.end.is_none());
-        let next = search::propose(&self.sweep.plan.search, self.sweep.proposed());
-        if open || next.is_some() { SweepEnd::Stopped { why } } else { SweepEnd::Finished }
+        if open || self.sweep.next_point().is_some() { SweepEnd::Stopped { why } } else { SweepEnd::Finished }
     }
 
     fn waiting(&self) -> Option<RunId> {
@@ -350,7 +374,7 @@ impl Effects<'_> {
 
     fn propose(&mut self) -> Option<RunId> {
         let number = self.sweep.proposed();
-        let point = search::propose(&self.sweep.plan.search, number)?;
+        let point = self.sweep.next_point()?;
         self.record(Fact::TrialProposed { trial: TrialId(number as i32), point });
         self.waiting()
     }

@@ -5,28 +5,20 @@ use std::fmt::Write as _;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use serde_json::json;
 
 use super::*;
-use crate::search::space::{Domain, Parameter, Space};
-use crate::spec::{Direction, Sampler};
 
 fn plan(values: &[i64], k: u32, slots: u32) -> Plan {
-    let values = values.iter().map(|value| json!(value)).collect();
-    Plan {
-        baseline: false,
-        search: Search {
-            sampler: Sampler::Grid,
-            objective: "macro_f1".into(),
-            direction: Direction::Maximize,
-            trials: None,
-            seed: 1,
-            space: Space::new(vec![Parameter { name: "x".into(), domain: Domain::Values(values) }]),
-        },
-        folds: FoldPlan { k, repeats: 1, seed: 1, stratify: true },
-        slots,
-        retries: 1,
-    }
+    let file = format!("baseline = false\ndata.path = \"a.csv\"\n[search.space]\n\"train.seed\" = {values:?}");
+    let mut spec = Spec::parse("test", &file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    spec.folds.k = k;
+    Plan { spec: Arc::new(spec), slots, retries: 1 }
+}
+
+fn with_baseline(plan: Plan) -> Plan {
+    let mut spec = (*plan.spec).clone();
+    spec.baseline = true;
+    Plan { spec: Arc::new(spec), ..plan }
 }
 
 fn run(trial: i32, fold: u32, attempt: u32) -> RunId {
@@ -162,7 +154,7 @@ fn a_score_that_is_no_number_fails_the_trial() {
 /// Its folds come first and have no number of the space; that it fails fails nothing.
 #[test]
 fn a_baseline_comes_first_and_fails_alone() {
-    let plan = Plan { baseline: true, ..plan(&[7], 2, 1) };
+    let plan = with_baseline(plan(&[7], 2, 1));
     let mut sweep = Sweep::new(plan.clone());
     let baseline = |fold, attempt| RunId { trial: TrialId::BASELINE, ..run(0, fold, attempt) };
     let failed = Event::Exited { run: baseline(1, 1), exit: Exit::Failed { why: "no such file".into() } };
@@ -184,7 +176,7 @@ fn a_baseline_comes_first_and_fails_alone() {
     assert_snapshot!(trace(&mut sweep, &script));
 
     // a sweep from before there were baselines gets one when it goes on
-    let mut old = Sweep::new(Plan { baseline: false, ..plan.clone() });
+    let mut old = Sweep::new(self::plan(&[7], 2, 1));
     let facts: Vec<Fact> = recorded(old.handle(Event::Begin)).collect();
     let mut again = Sweep::replay(plan, &facts);
     assert_snapshot!(trace(&mut again, &[Event::Begin]), @r"
@@ -220,7 +212,8 @@ proptest! {
     /// facts replay to the same state, and a baseline takes no point from the space.
     #[test]
     fn laws(slots in 1u32..5, k in 1u32..4, trials in 1i64..6, baseline: bool, fates in prop::collection::vec((fate(), 0usize..8), 0..80)) {
-        let plan = Plan { baseline, ..plan(&(0..trials).collect::<Vec<_>>(), k, slots) };
+        let plan = plan(&(0..trials).collect::<Vec<_>>(), k, slots);
+        let plan = if baseline { with_baseline(plan) } else { plan };
         let mut sweep = Sweep::new(plan.clone());
         let (mut facts, mut live, mut seen, mut ended) = (Vec::new(), Vec::<(RunId, SlotId)>::new(), BTreeSet::new(), BTreeSet::new());
         let mut stopped = false;
@@ -276,7 +269,7 @@ proptest! {
             prop_assert_eq!(ended.len(), trials as usize + usize::from(baseline));
             let of_space = sweep.trials().filter(|(id, _)| !id.is_baseline());
             let points: Vec<String> = of_space.map(|(_, trial)| trial.point.to_string()).collect();
-            prop_assert_eq!(points, (0..trials).map(|x| format!("x = {x}")).collect::<Vec<_>>());
+            prop_assert_eq!(points, (0..trials).map(|x| format!("train.seed = {x}")).collect::<Vec<_>>());
         }
     }
 }
