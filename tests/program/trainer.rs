@@ -114,8 +114,6 @@ slots_per_device = 1
     assert_eq!(project.sql("select trial, score from trials order by 1"), ["0,10.5", "1,20.5"]);
     let log = project.sweep(&["logs", "own", "1/1"]).out;
     let threads = std::thread::available_parallelism().unwrap().to_string();
-    let identity = project.sql("select 1").len();
-    assert_eq!(identity, 1);
     let log = log.replace(&format!("\"threads\": {threads}"), "\"threads\": N").replace(&format!("'{threads}'"), "'N'");
     // of the sweep's identity the time
     let (before, after) = log.split_once("\"identity\": \"own ").unwrap();
@@ -190,7 +188,7 @@ if way == "floods":
     let attempts = "select trial, count(*) from runs group by trial having count(*) > 1 order by 1";
     assert_eq!(project.sql(attempts), ["0,2", "1,2", "2,2", "9,2", "12,2", "15,2"], "who died is tried once more");
     assert!(project.sweep(&["logs", "own", "0/0"]).out.contains("ValueError: no such luck"));
-    assert_eq!(project.sql("select count(*), max(value) from metrics where trial = 16"), ["3000,2999.0"]);
+    assert_eq!(project.sql("select count(*), max(value) from metrics where trial = 16"), ["3000,2999"]);
 }
 
 #[test]
@@ -215,7 +213,7 @@ if way == "answers":
     let outcome = slow.sweep(&["run", "own.toml"]);
     assert_eq!(outcome.code, Some(3), "{}", outcome.err);
     let late = "fold 0: it took longer than 2 s (trainer.timeout)";
-    assert_eq!(slow.sql(TRIALS), [format!("hangs,failed,,{late}"), "answers,finished,1.0,".to_owned()]);
+    assert_eq!(slow.sql(TRIALS), [format!("hangs,failed,,{late}"), "answers,finished,1,".to_owned()]);
     assert!(slow.sweep(&["logs", "own", "1/0"]).out.contains("it took too long"));
     let changes = ["--set", "trainer.grace=0.5", "--set", "search.space.way=[\"ignores all\"]"];
     let outcome = slow.sweep(&[&["run", "own.toml"], &changes[..]].concat());
@@ -248,7 +246,7 @@ say(type="done", score=json.load(open(state))["epoch"])
     assert_eq!(left(&project), Vec::<String>::new());
     let outcome = project.sweep(&["resume"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.err);
-    assert_eq!(project.sql("select attempt, state, score from runs"), ["1,interrupted,", "2,finished,7.0"]);
+    assert_eq!(project.sql("select attempt, state, score from runs"), ["1,interrupted,", "2,finished,7"]);
 }
 
 #[test]
