@@ -85,7 +85,7 @@ impl Verdict {
         }
         match (self.failed, self.done, how) {
             (Some(why), ..) => Exit::Failed { why },
-            (None, Some(claim), None) => self.measured.result(claim, &self.goal),
+            (None, Some(claim), None) => self.measured.result(&claim, &self.goal),
             (None, Some(_), Some(how)) => Exit::Crashed { why: format!("it was done, then: {how}") },
             (None, None, Some(why)) => Exit::Crashed { why },
             (None, None, None) => Exit::Crashed { why: "it ended without a result: it never said done".to_owned() },
@@ -94,8 +94,8 @@ impl Verdict {
 }
 
 impl Measured {
-    fn result(self, claim: Claim, goal: &Goal) -> Exit {
-        let Claim { score, best_epoch, epochs, peak_memory_mb } = claim;
+    fn result(self, claim: &Claim, goal: &Goal) -> Exit {
+        let Claim { score, best_epoch, epochs, peak_memory_mb } = *claim;
         let Some(score) = score.or(self.best.map(|(score, _)| score)) else {
             let names: Vec<String> = self.names.into_iter().collect();
             let others = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };

@@ -95,19 +95,16 @@ impl Spec {
         let search = reader.section("search", Search::read);
         let resources = reader.section("resources", Resources::read);
         reader.finish();
-        let trainer = match program {
-            Some(program) => {
-                check_reported(&search, &document, &mut problems);
-                Trainer::Program(program)
-            }
-            None => {
-                check_objective(&search, &document, &mut problems);
-                match BuiltIn::read(&document, &search.space) {
-                    Ok(trainer) => Trainer::BuiltIn(Box::new(trainer)),
-                    Err(found) => {
-                        problems.extend(found);
-                        return Err(problems.sorted());
-                    }
+        let trainer = if let Some(program) = program {
+            check_reported(&search, &document, &mut problems);
+            Trainer::Program(program)
+        } else {
+            check_objective(&search, &document, &mut problems);
+            match BuiltIn::read(&document, &search.space) {
+                Ok(trainer) => Trainer::BuiltIn(Box::new(trainer)),
+                Err(found) => {
+                    problems.extend(found);
+                    return Err(problems.sorted());
                 }
             }
         };
