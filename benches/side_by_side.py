@@ -70,8 +70,10 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--binary", help="the built bench `speed`; default: the newest in target/release/deps")
     args = parser.parse_args()
-    built = glob.glob(f"{HERE}/../target/release/deps/speed-*")
-    binary = args.binary or max((path for path in built if os.access(path, os.X_OK)), key=os.path.getmtime)
+    built = [path for path in glob.glob(f"{HERE}/../target/release/deps/speed-*") if os.access(path, os.X_OK)]
+    binary = args.binary or max(built, key=os.path.getmtime, default=None)
+    if not binary:
+        sys.exit("build our side first: cargo build --release --bench speed")
     with tempfile.TemporaryDirectory() as folder:
         for name in args.models.split(","):
             preset, batch, steps, mean, sigma, count = MODELS[name]

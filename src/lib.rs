@@ -3,7 +3,7 @@
 //! The code map, from the pure core outwards (`ARCHITECTURE.md` tells the whole):
 //!
 //! - core, pure: [`spec`] the file that the user writes; [`search`] which point comes next; [`sweep`] what happens
-//!   next; [`protocol`] the messages of a run; [`metrics`] scores.
+//!   next; [`protocol`] the messages of a run; [`metrics`] scores; [`crossval`] what they allow one to say.
 //! - learn, candle: [`text`] from files to windows of tokens and folds; [`model`] windows to logits; [`train`] one run;
 //!   [`baseline`] what it is measured against.
 //! - edge: [`worker`] one run in its process; [`tether`] a program that ends with us; [`driver`] all runs of a sweep; [`hub`] models to download;
@@ -12,6 +12,7 @@
 
 pub mod baseline;
 pub mod cli;
+pub mod crossval;
 pub mod driver;
 pub mod failure;
 pub mod hub;

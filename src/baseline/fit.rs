@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::logistic::{Settings, Weights};
 use super::tfidf::{MAX_COLUMNS, Vocabulary};
 use crate::protocol::{Done, Job, Measurement, Message, Split};
-use crate::text::{Corpus, CorpusError, DataError, hex, load};
+use crate::text::{Corpus, CorpusError, DataError, documents, hex};
 use crate::train::Evaluation;
 
 #[derive(Debug, Error)]
@@ -110,6 +110,5 @@ fn texts(job: &Job, corpus: &Corpus) -> Result<Vec<String>, BaselineError> {
     if hex(&Sha256::digest(&bytes)) != corpus.data_sha256() {
         return Err(BaselineError::Changed { path: path.to_owned() });
     }
-    drop(bytes);
-    Ok(load(Path::new(""), &job.config.data, &job.config.text)?.texts)
+    Ok(documents(path, &bytes, &job.config.data, &job.config.text)?.texts)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::render;
+use crate::crossval::Comparison;
 use crate::failure::Failure;
 use crate::store::{LeaderboardRow, Reader, RunRow, RunState, TrialRow, TrialState};
 use crate::sweep::{FoldId, TrialId};
@@ -20,8 +21,8 @@ pub(super) struct Baseline {
 #[derive(Serialize)]
 struct Gain {
     trial: TrialId,
-    difference: f64,
-    difference_se: Option<f64>,
+    #[serde(flatten)]
+    comparison: Comparison,
 }
 
 impl Baseline {
@@ -49,10 +50,11 @@ impl Baseline {
         }
         let score = render::score_with_error(self.row.score, self.row.score_se);
         let own = format!("baseline (TF-IDF + linear): {score}");
-        let Some(Gain { difference, difference_se, .. }) = self.best_trial else {
+        let Some(Gain { comparison: Comparison { difference, difference_se, p, .. }, .. }) = self.best_trial else {
             return own;
         };
         let error = difference_se.map(|error| format!(" ± {error:.4}")).unwrap_or_default();
+        let error = error + &p.map(|p| format!(", p {p:.3}")).unwrap_or_default();
         let (shown, is_lower_better) = (format!("{difference:+.4}{error}"), direction == "minimize");
         let note = if is_lower_better { " (lower is better)" } else { "" };
         if difference == 0.0 {
@@ -74,11 +76,8 @@ impl Gain {
         let (ours, theirs) = (scores(trial), scores(TrialId::BASELINE));
         // folds that are hard are hard for both: paired, their spread falls out
         let differences: Vec<f64> = ours.iter().filter_map(|(fold, score)| Some(score - theirs.get(fold)?)).collect();
-        let n = differences.len() as f64;
-        let difference = differences.iter().sum::<f64>() / n;
-        let squares: f64 = differences.iter().map(|d| (d - difference).powi(2)).sum();
-        let difference_se = (differences.len() > 1).then(|| (squares / (n - 1.0) / n).sqrt());
-        (!differences.is_empty()).then_some(Self { trial, difference, difference_se })
+        let k = 1 + ours.keys().map(|fold| fold.fold).max()?;
+        Some(Self { trial, comparison: Comparison::of(&differences, k)? })
     }
 }
 
@@ -99,8 +98,10 @@ mod tests {
             seconds: None,
             why: why.map(str::to_owned),
             score_so_far: None,
+            given_up: None,
         };
-        let gain = |difference| Gain { trial: TrialId(4), difference, difference_se: Some(0.005) };
+        let comparison = |difference| Comparison { folds: 3, difference, difference_se: Some(0.005), p: Some(0.052) };
+        let gain = |difference| Gain { trial: TrialId(4), comparison: comparison(difference) };
         Baseline { row, best_trial: difference.map(gain) }.line(direction)
     }
 
@@ -118,12 +119,12 @@ mod tests {
             line(TrialState::Waiting, None, None, "maximize"),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
-        baseline (TF-IDF + linear): 0.8360 ± 0.0120; best trial +0.0210 ± 0.0050
-        the baseline (TF-IDF + linear) is better than every trial: 0.8360 ± 0.0120; best trial -0.0210 ± 0.0050
+        baseline (TF-IDF + linear): 0.8360 ± 0.0120; best trial +0.0210 ± 0.0050, p 0.052
+        the baseline (TF-IDF + linear) is better than every trial: 0.8360 ± 0.0120; best trial -0.0210 ± 0.0050, p 0.052
         baseline (TF-IDF + linear): 0.8360 ± 0.0120; the best trial is no better
         baseline (TF-IDF + linear): 0.8360 ± 0.0120
-        baseline (TF-IDF + linear): 0.8360 ± 0.0120; best trial -0.3000 ± 0.0050 (lower is better)
-        the baseline (TF-IDF + linear) is better than every trial: 0.8360 ± 0.0120; best trial +0.3000 ± 0.0050 (lower is better)
+        baseline (TF-IDF + linear): 0.8360 ± 0.0120; best trial -0.3000 ± 0.0050, p 0.052 (lower is better)
+        the baseline (TF-IDF + linear) is better than every trial: 0.8360 ± 0.0120; best trial +0.3000 ± 0.0050, p 0.052 (lower is better)
         baseline: failed: fold 0: cannot read a.jsonl
         baseline: not finished
         ");

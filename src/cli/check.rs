@@ -10,10 +10,10 @@ use super::download::place_encoders;
 use super::print::outln;
 use super::progress::patiently;
 use super::{Format, SpecArgs, cache_of, render, texts};
-use crate::driver::{FoundProgram, Machine, Materials, Slots};
+use crate::driver::{FoundProgram, Machine, MaterialError, Materials, Slots};
 use crate::failure::{Code, Failure};
 use crate::settings::Settings;
-use crate::spec::{BuiltIn, Model, Program, Segmentation, Spec, Trainer};
+use crate::spec::{BuiltIn, Model, Program, Sampler, Segmentation, Spec, Trainer};
 use crate::text::Statistics;
 
 #[derive(Debug, Args)]
@@ -34,14 +34,14 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs)?;
     let points = spec.first_points(LISTED);
     let Picture { trainer, json } = match &spec.trainer {
-        Trainer::BuiltIn(trainer) => built_in(spec, trainer, &loaded.project, settings).await?,
-        Trainer::Program(program) => of_program(program, &loaded.project)?,
+        Trainer::BuiltIn(trainer) => built_in(spec, trainer, &slots, &loaded.project, settings).await?,
+        Trainer::Program(program) => of_program(spec, program, &loaded.project)?,
     };
     if format == Format::Json {
         let mut all = json!({
             "name": spec.name, "folds": spec.folds, "search": spec.search, "baseline": spec.baseline,
             "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
-            "slots": slots.places.len(), "threads": slots.threads, "devices": slots.choice,
+            "survey": spec.survey, "slots": slots.places.len(), "threads": slots.threads, "devices": slots.choice,
         });
         if let (Value::Object(all), Value::Object(of_trainer)) = (&mut all, json) {
             all.extend(of_trainer);
@@ -58,7 +58,9 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     for (trial, point) in points.iter().enumerate() {
         outln!("  {trial}: {point}");
     }
-    if trials > LISTED {
+    if spec.search.sampler == Sampler::Bayes {
+        outln!("  drawn evenly over the space; the points of a Bayesian search depend on the scores");
+    } else if trials > LISTED {
         outln!("  … and {} more", trials - LISTED);
     }
     if !trainer.keys.is_empty() {
@@ -83,12 +85,17 @@ struct Told {
     keys: Vec<(String, Value)>,
 }
 
-async fn built_in(spec: &Spec, trainer: &BuiltIn, project: &Path, settings: &Settings) -> Result<Picture, Failure> {
+async fn built_in(
+    spec: &Spec,
+    trainer: &BuiltIn,
+    slots: &Slots,
+    project: &Path,
+    settings: &Settings,
+) -> Result<Picture, Failure> {
     let encoders = place_encoders(trainer.encoders(&spec.search.space), project, None)?;
-    let mut materials = Materials::new(project.to_owned(), cache_of(&settings.db), spec.folds.clone(), encoders);
+    let mut materials = Materials::new(project.to_owned(), cache_of(&settings.db), spec.folds.clone(), encoders, slots);
     let config = &trainer.config;
-    let reading = format!("reading and tokenising {}", config.data.path);
-    patiently(&reading, materials.prepare(trainer, spec)).await?;
+    read(trainer, spec, &mut materials).await?;
     let statistics = materials.of(config).await?.corpus.statistics(&config.model);
     let classes: Vec<Vec<String>> =
         statistics.classes.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
@@ -99,21 +106,33 @@ async fn built_in(spec: &Spec, trainer: &BuiltIn, project: &Path, settings: &Set
     ];
     let json = json!({
         "config": config, "encoders": named(&materials), "data": statistics,
-        "warnings": texts::warnings(&statistics, config),
+        "warnings": texts::warnings(&statistics, config, spec),
     });
     Ok(Picture { trainer: Told { about: about.join("\n\n"), keys: config.keys() }, json })
 }
 
-fn of_program(program: &Program, project: &Path) -> Result<Picture, Failure> {
+fn of_program(spec: &Spec, program: &Program, project: &Path) -> Result<Picture, Failure> {
     let found = FoundProgram::find(program, project)?;
     let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
     let timeout =
         program.timeout.map_or_else(|| "may take any time".to_owned(), |time| format!("may take {}", seconds(time)));
-    let about = format!(
+    let mut about = format!(
         "runs are trained by {found}\na run {timeout}, and has {} to leave when it is told to stop",
         seconds(program.grace)
     );
+    if spec.survey.refused() > 0 {
+        about = format!("{about}\n{}", spec.survey);
+    }
     Ok(Picture { trainer: Told { about, keys: Vec::new() }, json: json!({ "trainer": program }) })
+}
+
+/// Reads and tokenises the documents of a sweep, which takes a moment where there are many.
+pub(super) async fn read(trainer: &BuiltIn, spec: &Spec, materials: &mut Materials) -> Result<(), MaterialError> {
+    patiently(&reading(trainer), materials.prepare(trainer, spec)).await
+}
+
+pub(super) fn reading(trainer: &BuiltIn) -> String {
+    format!("reading and tokenising {}", trainer.config.data.path)
 }
 
 /// The pretrained encoders by their names.
@@ -141,8 +160,16 @@ pub(super) async fn summary(trainer: &BuiltIn, spec: &Spec, materials: &mut Mate
         100.0 * statistics.unknown_share,
     ));
     let before = lines.len();
+    let mut seen = Vec::new();
     for config in spec.first_points(SETTINGS).iter().filter_map(|point| trainer.config_at(point).ok()) {
-        let line = truncation(&materials.of(&config).await?.corpus.statistics(&config.model), &config.model);
+        let material = materials.of(&config).await?;
+        let Model { segmentation, segment_len, stride, max_segments, keep, .. } = config.model;
+        let windows = (material.path.clone(), segmentation, [segment_len, stride, max_segments], keep);
+        if seen.contains(&windows) {
+            continue;
+        }
+        seen.push(windows);
+        let line = truncation(&material.corpus.statistics(&config.model), &config.model);
         if !line.is_empty() && !lines.contains(&line) {
             lines.push(line);
         }
@@ -150,7 +177,12 @@ pub(super) async fn summary(trainer: &BuiltIn, spec: &Spec, materials: &mut Mate
     if lines.len() == before {
         lines.push("nothing is truncated".to_owned());
     }
-    lines.extend(texts::warnings(&statistics, &trainer.config).iter().map(|warning| format!("warning: {warning}")));
+    if spec.survey.refused() > 0 {
+        lines.push(spec.survey.to_string());
+    }
+    lines.extend(
+        texts::warnings(&statistics, &trainer.config, spec).iter().map(|warning| format!("warning: {warning}")),
+    );
     Ok(lines.join("\n"))
 }
 

@@ -72,7 +72,7 @@ async fn database(path: &Path) -> Finding {
     let name = path.display();
     match Reader::open(path).await {
         Ok(reader) => match reader.sweeps().await {
-            Ok(sweeps) => good("database", format!("{name}: {} sweeps", sweeps.len())),
+            Ok(sweeps) => good("database", format!("{name}: {}", counted(sweeps.len(), "sweep"))),
             Err(error) => Finding { what: "database", found: name.to_string(), problem: Some(error.to_string()) },
         },
         Err(StoreError::Missing { .. } | StoreError::Empty { .. }) => {
@@ -86,10 +86,20 @@ async fn database(path: &Path) -> Finding {
 }
 
 fn cache(path: &Path) -> String {
-    let files = fs::read_dir(path).into_iter().flatten().flatten();
-    let sizes: Vec<u64> = files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).collect();
+    let sizes = sizes(path);
     let megabytes = sizes.iter().sum::<u64>() as f64 / 1e6;
     format!("{}: {} files, {megabytes:.1} MB (may be deleted)", path.display(), sizes.len())
+}
+
+/// Of all files in a folder and the folders in it.
+fn sizes(folder: &Path) -> Vec<u64> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let of = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => sizes(&entry.path()),
+        Ok(metadata) => vec![metadata.len()],
+        Err(_) => Vec::new(),
+    };
+    entries.flat_map(of).collect()
 }
 
 fn endpoint(hub: &Hub) -> Finding {
@@ -104,10 +114,15 @@ fn models(hub: &Hub) -> Finding {
     let models = hub.cache().models();
     let total = models.iter().map(|model| model.bytes).sum::<u64>() as f64 / 1e6;
     let names = models.iter().map(|model| format!("\n  {:10} {} ({:.1} MB)", "", model.id, model.bytes as f64 / 1e6));
-    let found = format!("{}: {} models, {total:.1} MB{}", folder.display(), models.len(), names.collect::<String>());
+    let found =
+        format!("{}: {}, {total:.1} MB{}", folder.display(), counted(models.len(), "model"), names.collect::<String>());
     let unwritable = if folder.is_dir() { takes_files(folder).err() } else { None };
     let problem = unwritable.map(|error| format!("cannot write to it: {error}; HF_HOME names another place"));
     Finding { what: "models", found, problem }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn memory() -> String {
@@ -139,5 +154,21 @@ fn instructions() -> &'static str {
     #[cfg(not(target_arch = "x86_64"))]
     {
         std::env::consts::ARCH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_has_the_size_of_all_that_is_in_it() {
+        let cache = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir_all(cache.path().join("x.vectors")).expect("is made");
+        for (name, bytes) in [("a.tokens", 300_000), ("x.vectors/0.vectors", 700_000)] {
+            fs::write(cache.path().join(name), vec![0; bytes]).expect("is written");
+        }
+        let found = super::cache(cache.path());
+        assert!(found.ends_with(": 2 files, 1.0 MB (may be deleted)"), "{found}");
     }
 }

@@ -7,20 +7,20 @@ use std::path::Path;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::print::errln;
-use crate::driver::{Commits, EncoderErrors, Encoders};
+use crate::driver::{EncoderErrors, Encoders, Revisions};
 use crate::hub::{Hub, Notice};
 use crate::spec::Pretrained;
 
-/// Places the encoders of a sweep, and shows what that takes on stderr. `commits` are those of a sweep that has begun.
+/// Places the encoders of a sweep, and shows what that takes on stderr. `revisions` are those of a sweep that has begun.
 pub(super) fn place_encoders(
     names: BTreeSet<Pretrained>,
     project: &Path,
-    commits: Option<&Commits>,
+    revisions: Option<&Revisions>,
 ) -> Result<Encoders, EncoderErrors> {
     let mut shown = Shown { bar: None };
     // the threads of the runtime have nothing else to do before a sweep starts
     let placed = tokio::task::block_in_place(|| {
-        Encoders::place(names, project, &Hub::here(), commits, &mut |notice| shown.notice(&notice))
+        Encoders::place(names, project, &Hub::here(), revisions, &mut |notice| shown.notice(&notice))
     });
     shown.close();
     placed

@@ -1,7 +1,10 @@
 //! The command line: the only place that prints.
 
+mod ask_tell;
 mod baseline;
+mod best;
 mod check;
+mod correction;
 mod doctor;
 mod download;
 mod print;
@@ -72,10 +75,14 @@ enum Command {
     Resume(run::ResumeArgs),
     /// Validate a sweep file, print what it comes to, and run nothing
     Check(check::CheckArgs),
+    /// Draw points for a training loop of your own: JSON lines on stdin and stdout
+    AskTell(ask_tell::AskTellArgs),
     /// List the sweeps of the database
     Ls,
     /// Show a sweep, or one of its trials
     Show(read::ShowArgs),
+    /// Say which trial is best, how sure that is, and which score to report
+    Best(best::BestArgs),
     /// Print the log of a run
     Logs(read::LogsArgs),
     /// Tune the thresholds from which on labels are given, on a trial's out-of-fold predictions
@@ -147,8 +154,10 @@ async fn dispatch(command: Command, settings: &Settings, format: Format) -> Resu
         Command::Run(args) => run::run(args, settings, format).await,
         Command::Resume(args) => run::resume(args, settings, format).await,
         Command::Check(args) => check::check(args, settings, format).await,
+        Command::AskTell(args) => ask_tell::ask_tell(&args),
         Command::Ls => read::ls(settings, format).await,
         Command::Show(args) => read::show(args, settings, format).await,
+        Command::Best(args) => best::best(args, settings, format).await,
         Command::Logs(args) => read::logs(args, settings, format).await,
         Command::Thresholds(args) => thresholds::thresholds(args, settings, format).await,
         Command::Sql(args) => sql::sql(args, settings, format).await,
@@ -180,25 +189,42 @@ fn log_to_stderr(filter: &str) -> Result<(), Failure> {
 
 impl SpecArgs {
     fn load(&self) -> Result<Loaded, Failure> {
+        let text = self.text()?;
+        let spec = parse(&self.spec, &text, &self.set).map_err(|problems| self.cannot_use(&problems))?;
+        Ok(Loaded { spec, text, project: project_of(&self.spec)? })
+    }
+
+    fn text(&self) -> Result<String, Failure> {
         let path = self.spec.display().to_string();
         let bytes = std::fs::read(&self.spec)
             .map_err(|error| Failure::new(Code::BadInput, format!("cannot read {path}: {error}")))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
+        String::from_utf8(bytes).map_err(|error| {
             let line = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).lines().count();
             Failure::new(Code::BadInput, format!("{path} is not valid UTF-8  (line {})", line.max(1)))
-        })?;
-        let spec = parse(&self.spec, &text, &self.set)
-            .map_err(|problems| Failure::spec(&path, &problems).hint("docs/sweep-file.md lists all keys"))?;
-        Ok(Loaded { spec, text, project: project_of(&self.spec)? })
+        })
+    }
+
+    fn stem(&self) -> String {
+        stem(&self.spec)
+    }
+
+    fn cannot_use(&self, problems: &Problems) -> Failure {
+        Failure::spec(&self.spec.display().to_string(), problems).hint("docs/sweep-file.md lists all keys")
     }
 }
 
 /// Reads a sweep file's text with its changes.
 fn parse(path: &Path, text: &str, changes: &[String]) -> Result<Spec, Problems> {
-    let overrides: Vec<Override> =
-        changes.iter().map(|change| Override::parse(change)).collect::<Result<_, _>>().map_err(Problems::from)?;
-    let stem = path.file_stem().map_or_else(|| "sweep".to_owned(), |stem| stem.to_string_lossy().into_owned());
-    Spec::parse(&stem, text, &overrides)
+    Spec::parse(&stem(path), text, &overrides(changes)?)
+}
+
+fn overrides(changes: &[String]) -> Result<Vec<Override>, Problems> {
+    changes.iter().map(|change| Override::parse(change).map_err(Problems::from)).collect()
+}
+
+/// The name of a sweep that gives itself none.
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "sweep".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
 /// The directory of a sweep file, or the one around it if that is called `sweeps`.

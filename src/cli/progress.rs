@@ -10,7 +10,8 @@ use super::print::errln;
 use super::render;
 use crate::driver::Notice;
 use crate::protocol::{Progress, Split};
-use crate::spec::Direction;
+use crate::spec::{Direction, Search};
+use crate::store::TrialRow;
 use crate::sweep::{Fact, RunEnd, RunId, SlotId, TrialEnd, TrialId};
 
 /// Awaits work, and says what is being done once it has taken a second.
@@ -42,6 +43,10 @@ pub(super) struct Screen {
     finished: u64,
     shown: Shown,
     started: BTreeMap<RunId, Instant>,
+    /// Runs of a finished trial.
+    folds: u64,
+    /// Runs that each trial has finished.
+    done: BTreeMap<TrialId, u64>,
 }
 
 enum Shown {
@@ -56,17 +61,23 @@ enum Shown {
 }
 
 impl Screen {
-    /// `runs` in all, and those of them that are `finished`; `best` so far.
+    /// `runs` in all, of so many `folds` a trial; `best` so far, and the `trials` of earlier sessions.
     pub(super) fn new(
-        objective: &str,
-        direction: Direction,
+        search: &Search,
         best: Option<f64>,
-        [runs, finished]: [usize; 2],
+        [runs, folds]: [usize; 2],
+        trials: &[TrialRow],
         slots: usize,
     ) -> Self {
-        let (runs, finished) = (runs as u64, finished as u64);
-        let shown = if std::io::stderr().is_terminal() { Shown::bars(runs, finished, slots) } else { Shown::Lines };
-        Self { objective: objective.to_owned(), direction, best, finished, shown, started: BTreeMap::new() }
+        let (runs, folds) = (runs as u64, folds as u64);
+        let done: BTreeMap<TrialId, u64> = trials.iter().map(|row| (row.trial, u64::from(row.folds_done))).collect();
+        let given_up = trials.iter().filter(|row| row.given_up.is_some());
+        let saved: u64 = given_up.map(|row| folds.saturating_sub(u64::from(row.folds_done))).sum();
+        let finished = done.values().sum();
+        let is_terminal = std::io::stderr().is_terminal();
+        let shown = if is_terminal { Shown::bars(runs.saturating_sub(saved), finished, slots) } else { Shown::Lines };
+        let (objective, direction) = (search.objective.clone(), search.direction);
+        Self { objective, direction, best, finished, shown, started: BTreeMap::new(), folds, done }
     }
 
     pub(super) fn notice(&mut self, notice: &Notice<'_>) {
@@ -78,6 +89,9 @@ impl Screen {
                     "stopping: {running} runs come to their end; Ctrl-C again ends them now (`sweep resume` continues)"
                 );
                 self.say(&what);
+            }
+            Notice::Spent { running } => {
+                self.say(&format!("the time of the sweep is over: {running} runs come to their end"));
             }
             Notice::Killing => self.say("ending the runs; `sweep resume` continues from their last checkpoints"),
         }
@@ -132,8 +146,21 @@ impl Screen {
             Fact::TrialEnded { trial, end: TrialEnd::Failed { why } } => {
                 self.say(&format!("{} failed: {why}", named(*trial)));
             }
+            Fact::TrialEnded { trial, end: TrialEnd::Dropped { why } | TrialEnd::Pruned { why } } => {
+                self.given_up(*trial);
+                self.say(&format!("{} {why}", named(*trial)));
+            }
+            Fact::Converged { why } => self.say(&format!("you could stop now: {why}")),
             Fact::TrialReopened { trial } => self.say(&format!("{} is tried again", named(*trial))),
             _ => {}
+        }
+    }
+
+    /// The folds that it did not have are not to come any more.
+    fn given_up(&mut self, trial: TrialId) {
+        let left = self.folds.saturating_sub(self.done.get(&trial).copied().unwrap_or(0));
+        if let Shown::Bars { total, .. } = &self.shown {
+            total.dec_length(left);
         }
     }
 
@@ -143,6 +170,7 @@ impl Screen {
         match end {
             RunEnd::Finished { score, best_epoch, epochs, .. } => {
                 self.finished += 1;
+                *self.done.entry(run.trial).or_default() += 1;
                 if matches!(self.shown, Shown::Lines) {
                     let objective = &self.objective;
                     let epoch = if *epochs == 0 { String::new() } else { format!(" (epoch {best_epoch} of {epochs})") };
@@ -152,6 +180,8 @@ impl Screen {
             RunEnd::Failed { why } => self.say(&format!("run {run} failed after {took}: {why}")),
             RunEnd::Crashed { why } => self.say(&format!("run {run} died after {took}: {why}")),
             RunEnd::Interrupted { why } => self.say(&format!("run {run} interrupted: {why}")),
+            // its trial has said it
+            RunEnd::Pruned { .. } => {}
             RunEnd::Cancelled { why } => self.say(&format!("run {run} cancelled: {why}")),
         }
         let (best, finished) = (self.best, self.finished);

@@ -104,11 +104,17 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     if !record.overrides.is_empty() {
         outln!("changes: {}", record.overrides.join(", "));
     }
-    for (encoder, commit) in &record.encoders {
-        outln!("encoder {encoder}: commit {commit}");
+    for (encoder, revision) in &record.encoders {
+        outln!("encoder {encoder}: {revision}");
     }
     if !leaderboard.is_empty() {
         outln!("\n{}", render::leaderboard(&sweep.objective, &leaderboard));
+    }
+    if let Some(line) = render::given_up(&sweep) {
+        outln!("\n{line}");
+    }
+    if let Some(why) = &sweep.converged {
+        outln!("\nyou could stop now: {why}");
     }
     if let Some(baseline) = baseline {
         outln!("\n{}", baseline.line(&sweep.direction));
@@ -277,6 +283,6 @@ fn parse_run(text: &str) -> Result<RunId, Failure> {
 }
 
 /// A state as it is written in the database.
-fn state(state: &impl serde::Serialize) -> String {
+pub(super) fn state(state: &impl serde::Serialize) -> String {
     serde_json::to_value(state).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use super::cache_of;
-use super::check::summary;
+use super::check::{read, reading, summary};
 use super::download::place_encoders;
 use super::print::errln;
-use crate::driver::{Commits, FoundProgram, Launcher, Materials};
+use super::progress::patiently;
+use crate::driver::{FoundProgram, Launcher, Materials, Revisions, Slots};
 use crate::failure::{Code, Failure};
 use crate::settings::Settings;
 use crate::spec::{BuiltIn, Spec, Trainer};
@@ -24,7 +25,7 @@ pub(super) struct Origin {
     pub(super) documents: Option<u64>,
     pub(super) data_sha256: Option<String>,
     pub(super) classes: Vec<String>,
-    pub(super) encoders: Commits,
+    pub(super) encoders: Revisions,
 }
 
 impl Ready {
@@ -33,13 +34,17 @@ impl Ready {
         spec: &Spec,
         project: &Path,
         settings: &Settings,
+        slots: &Slots,
         record: Option<&SweepRecord>,
     ) -> Result<Self, Failure> {
         match &spec.trainer {
-            Trainer::BuiltIn(trainer) => Self::built_in(spec, trainer, project, settings, record).await,
+            Trainer::BuiltIn(trainer) => Self::built_in(spec, trainer, project, settings, slots, record).await,
             Trainer::Program(program) => {
                 let program = FoundProgram::find(program, project)?;
                 errln!("runs are trained by {program}");
+                if spec.survey.refused() > 0 {
+                    errln!("{}", spec.survey);
+                }
                 Ok(Self { launcher: Launcher::Program(program), origin: Origin::default() })
             }
         }
@@ -50,17 +55,18 @@ impl Ready {
         trainer: &BuiltIn,
         project: &Path,
         settings: &Settings,
+        slots: &Slots,
         record: Option<&SweepRecord>,
     ) -> Result<Self, Failure> {
         let names = trainer.encoders(&spec.search.space);
         let placed = place_encoders(names, project, record.map(|record| &record.encoders))?;
-        let encoders = placed.commits();
-        let mut materials = Materials::new(project.to_owned(), cache_of(&settings.db), spec.folds.clone(), placed);
+        let encoders = placed.revisions()?;
+        let mut materials =
+            Materials::new(project.to_owned(), cache_of(&settings.db), spec.folds.clone(), placed, slots);
         if record.is_none() {
-            errln!("reading {}", trainer.config.data.path);
-            materials.prepare(trainer, spec).await?;
+            read(trainer, spec, &mut materials).await?;
         }
-        let material = materials.of(&trainer.config).await?;
+        let material = patiently(&reading(trainer), materials.of(&trainer.config)).await?;
         let corpus = &material.corpus;
         if let Some(record) = record
             && record.data_sha256.as_deref().is_some_and(|hash| hash != corpus.data_sha256())

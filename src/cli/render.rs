@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::print::outln;
 use crate::failure::{Code, Failure};
-use crate::store::LeaderboardRow;
+use crate::store::{LeaderboardRow, SweepRow};
 
 /// A plain table; columns of numbers are aligned to the right.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
@@ -73,7 +73,7 @@ pub(super) fn leaderboard(objective: &str, rows: &[LeaderboardRow]) -> String {
     let body: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
-            let tied = if row.tied_with_best && row.rank > 1 { " =" } else { "" };
+            let tied = if row.is_tied() { " =" } else { "" };
             let mut cells = vec![
                 row.rank.to_string(),
                 row.trial.to_string(),
@@ -83,7 +83,23 @@ pub(super) fn leaderboard(objective: &str, rows: &[LeaderboardRow]) -> String {
             cells
         })
         .collect();
-    table(&header, &body)
+    let table = table(&header, &body);
+    if !rows.iter().any(LeaderboardRow::is_tied) {
+        return table;
+    }
+    format!("{table}\n\n= not told apart from the best (paired over the folds, corrected t-test at 5 %)")
+}
+
+/// `3 trials raced out, 1 pruned: 11 folds saved`; none where nobody was given up.
+pub(super) fn given_up(sweep: &SweepRow) -> Option<String> {
+    let SweepRow { raced_out, pruned, folds_saved, .. } = sweep;
+    let by = match (raced_out, pruned) {
+        (0, 0) => return None,
+        (_, 0) => format!("{raced_out} raced out"),
+        (0, _) => format!("{pruned} pruned"),
+        _ => format!("{raced_out} raced out, {pruned} pruned"),
+    };
+    Some(format!("trials given up: {by}; {folds_saved} folds never started"))
 }
 
 #[cfg(test)]

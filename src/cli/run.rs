@@ -38,7 +38,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
     let Loaded { spec, text, project } = args.spec.load()?;
     preflight(&settings.db).await?;
     let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs(&spec))?;
-    let Ready { launcher, origin } = Ready::make(&spec, &project, settings, None).await?;
+    let Ready { launcher, origin } = Ready::make(&spec, &project, settings, &slots, None).await?;
     let store = Store::open(&settings.db).await?;
     let new = NewSweep {
         name: spec.name.clone(),
@@ -86,7 +86,7 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     let of_trials = rows.iter().filter(|row| !row.run.trial.is_baseline());
     let finished = of_trials.filter(|row| row.state == RunState::Finished).count();
     let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs(&spec).saturating_sub(finished))?;
-    let Ready { launcher, .. } = Ready::make(&spec, &record.project, settings, Some(&record)).await?;
+    let Ready { launcher, .. } = Ready::make(&spec, &record.project, settings, &slots, Some(&record)).await?;
     let voyage = Voyage { store, record, spec, launcher, slots, retry_failed: args.retry_failed };
     voyage.sail(settings, format).await
 }
@@ -124,14 +124,12 @@ impl Voyage {
         let Self { store, record, spec, launcher, slots, retry_failed } = self;
         let (trials, folds) = (spec.planned_trials(), spec.folds.runs());
         let with = if spec.baseline { " and a baseline" } else { "" };
-        prune_vectors(&cache_of(&settings.db), settings.cache_mb << 20);
+        prune_vectors(&cache_of(&settings.db), settings.cache_mb.saturating_mul(1 << 20));
         errln!("sweep {}: {trials} trials x {folds} folds{with}, {}", record.name, slots.choice);
-        let done = store.reader().runs(&record.name).await?;
-        let done = done.iter().filter(|run| run.state == RunState::Finished).count();
-        let (objective, direction) = (&spec.search.objective, spec.search.direction);
+        let done = store.reader().trials(&record.name).await?;
         let best = outcome(&store, &record.name).await?.sweep.best_score;
         let all = runs(&spec) + if spec.baseline { folds as usize } else { 0 };
-        let mut screen = Screen::new(objective, direction, best, [all, done], slots.places.len());
+        let mut screen = Screen::new(&spec.search, best, [all, folds as usize], &done, slots.places.len());
         let campaign = Campaign { store: &store, record: &record, spec: &spec, launcher, slots, retry_failed };
         let end = conduct(campaign, &mut |notice| screen.notice(&notice)).await;
         screen.close();
@@ -144,8 +142,8 @@ impl Voyage {
         }
         Ok(match end {
             SweepEnd::Stopped { .. } => Code::Interrupted,
-            SweepEnd::Finished if outcome.sweep.failed > 0 => Code::RunsFailed,
-            SweepEnd::Finished => Code::Good,
+            SweepEnd::Finished | SweepEnd::Enough { .. } if outcome.sweep.failed > 0 => Code::RunsFailed,
+            SweepEnd::Finished | SweepEnd::Enough { .. } => Code::Good,
         })
     }
 }
@@ -165,15 +163,18 @@ fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
     outln!();
     match end {
         SweepEnd::Finished => outln!("{name}: {finished} of {trials} trials finished, {failed} failed, in {took}"),
+        SweepEnd::Enough { why } => {
+            outln!("{name}: {finished} trials finished, {failed} failed, in {took}: {why}");
+        }
         SweepEnd::Stopped { why } => {
             outln!("{name}: stopped by {why} after {took}; {finished} of {trials} trials finished");
         }
     }
     if !leaderboard.is_empty() {
         outln!("\n{}\n", render::leaderboard(&sweep.objective, leaderboard));
-        if leaderboard.iter().any(|row| row.tied_with_best && row.rank > 1) {
-            outln!("= not told apart from the best: within one standard error of the difference");
-        }
+    }
+    if let Some(line) = render::given_up(sweep) {
+        outln!("{line}\n");
     }
     if let Some(baseline) = baseline {
         outln!("{}\n", baseline.line(&sweep.direction));
@@ -182,15 +183,16 @@ fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
         if database.as_os_str() == "experiments.db" { String::new() } else { format!(" --db {}", database.display()) };
     let next: &[(String, &str)] = &match (end, leaderboard.first()) {
         (SweepEnd::Stopped { .. }, _) => vec![(format!("sweep resume {name}{db}"), "to go on")],
-        (SweepEnd::Finished, _) if *failed > 0 => vec![
+        (SweepEnd::Finished | SweepEnd::Enough { .. }, _) if *failed > 0 => vec![
             (format!("sweep show {name}{db}"), "why trials failed"),
             (format!("sweep resume {name} --retry-failed{db}"), "to try them again"),
         ],
-        (SweepEnd::Finished, Some(best)) => vec![
+        (SweepEnd::Finished | SweepEnd::Enough { .. }, Some(best)) => vec![
+            (format!("sweep best {name}{db}"), "its parameters, its rivals, which score to report"),
             (format!("sweep show {name} --trial {}{db}", best.trial), "its folds and metrics"),
             (format!("sweep sql \"select * from leaderboard where sweep = '{name}'\"{db}"), "all of it is SQL"),
         ],
-        (SweepEnd::Finished, None) => Vec::new(),
+        (SweepEnd::Finished | SweepEnd::Enough { .. }, None) => Vec::new(),
     };
     let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
     for (index, (command, about)) in next.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! What the documents of a sweep are like, for people, and what about them should be mended first.
 
 use super::render;
-use crate::spec::{Config, Encoder, Model, Segmentation};
+use crate::spec::{Config, Encoder, Model, Segmentation, Spec};
 use crate::text::{Bin, Profile, Quantiles, SHORT, Statistics};
 
 /// Lengths, a histogram of them, and what the texts are made of.
@@ -96,7 +96,12 @@ const FEW: usize = 10;
 const NAMED: usize = 5;
 
 /// What should be mended before a sweep, each with what to do.
-pub(super) fn warnings(statistics: &Statistics, config: &Config) -> Vec<String> {
+pub(super) fn warnings(statistics: &Statistics, config: &Config, spec: &Spec) -> Vec<String> {
+    let unread = spec.unread().into_iter().map(|(key, why)| format!("{key} has no effect: {why}"));
+    about_documents(statistics, config).into_iter().chain(unread).collect()
+}
+
+fn about_documents(statistics: &Statistics, config: &Config) -> Vec<String> {
     let profile = &statistics.profile;
     let mut warnings = Vec::new();
     if let Some((first, second)) = &profile.copies.contradicting_example {
@@ -155,6 +160,11 @@ pub(super) fn warnings(statistics: &Statistics, config: &Config) -> Vec<String> 
             percent(profile.traditional as f64, profile.han as f64)
         ));
     }
+    if config.train.freeze.embeddings && matches!(config.model.encoder, Encoder::Scratch(_)) {
+        let what = "train.freeze with model.encoder = \"scratch\": what is frozen stays as random as it starts; leave it \
+                    out, or choose a pretrained encoder";
+        warnings.push(what.to_owned());
+    }
     warnings.extend(about_units(statistics, config));
     warnings
 }
@@ -211,6 +221,7 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::*;
+    use crate::spec::Trainer;
     use crate::text::{Corpus, prepare};
 
     /// The description and the warnings of documents (label, text) under these keys.
@@ -221,10 +232,12 @@ mod tests {
             rows
         });
         std::fs::write(directory.path().join("a.jsonl"), rows).expect("written");
-        let config = Config::parse(&format!("data.path = \"a.jsonl\"\n{keys}")).expect("a good file");
-        let path = prepare(directory.path(), directory.path(), &config).expect("prepared");
+        let spec = Spec::parse("x", &format!("data.path = \"a.jsonl\"\n{keys}"), &[]).expect("a good file");
+        let Trainer::BuiltIn(trainer) = &spec.trainer else { panic!("a program") };
+        let config = &trainer.config;
+        let path = prepare(directory.path(), directory.path(), config).expect("prepared");
         let statistics = Corpus::open(&path).expect("a corpus").statistics(&config.model);
-        let warnings = warnings(&statistics, &config);
+        let warnings = warnings(&statistics, config, &spec);
         format!("{}\n\n{}", describe(&statistics, &config.model), warnings.join("\n"))
     }
 

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::hub::{Found, Hub, HubError, Wanted, Watch, expand_home};
-use crate::model::{Description, PretrainedError, describe, read_sizes};
+use crate::model::{Description, PretrainedError, describe, encoder_files, read_sizes};
 use crate::spec::{Config, Encoder, Pretrained};
-use crate::text::{Tokenizer, TokenizerError};
+use crate::text::{TOKENIZER_FILES, Tokenizer, TokenizerError, hex};
 
 /// The encoders that a sweep can ask for, by their names.
 #[derive(Debug, Default)]
@@ -26,8 +29,11 @@ pub struct PlacedEncoder {
     pub description: Description,
 }
 
-/// Commits that models of the hub meant when a sweep began, by their names in the sweep file.
-pub type Commits = BTreeMap<String, String>;
+/// What the names of a sweep file's encoders meant when the sweep began: the commit of a model of the hub; of a directory
+/// `sha256:` and a hash of the files that are read of it.
+pub type Revisions = BTreeMap<String, String>;
+
+const CONTENTS: &str = "sha256:";
 
 #[derive(Debug, Error)]
 pub enum EncoderError {
@@ -35,6 +41,14 @@ pub enum EncoderError {
     NoDirectory(PathBuf),
     #[error("no directory {}, in which it was when the sweep began", .0.display())]
     Gone(PathBuf),
+    #[error(
+        "the files in {} changed since the sweep began: old and new scores would not compare; put the old ones back, or \
+         start a new sweep with `sweep run`",
+        .0.display()
+    )]
+    Changed(PathBuf),
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
     #[error("no directory {}, and {source}", looked_for.display())]
     Hub { looked_for: PathBuf, source: Box<HubError> },
     #[error(transparent)]
@@ -64,23 +78,19 @@ impl std::error::Error for EncoderErrors {}
 
 impl Encoders {
     /// Finds the encoders that a sweep can ask for, in directories relative to `project` or else at the hub, and downloads what is
-    /// missing of them once all of them have proved to be of a kind that can be used. `commits` are those of a sweep that
-    /// has begun: its names mean what they meant, and one without a commit is a directory's.
+    /// missing of them once all of them have proved to be of a kind that can be used. `revisions` are those of a sweep that
+    /// has begun: its names mean what they meant, and one without a revision is a directory's.
     pub fn place(
         names: BTreeSet<Pretrained>,
         project: &Path,
         hub: &Hub,
-        commits: Option<&Commits>,
+        revisions: Option<&Revisions>,
         watch: Watch<'_>,
     ) -> Result<Self, EncoderErrors> {
         let mut errors = Vec::new();
         let mut candidates = Vec::new();
         for name in names {
-            let meaning = match commits.map(|commits| commits.get(&name.to_string())) {
-                None => Meaning::Open,
-                Some(None) => Meaning::Directory,
-                Some(Some(commit)) => Meaning::Commit(commit),
-            };
+            let meaning = revisions.map_or(Meaning::Open, |revisions| Meaning::recorded(revisions, &name));
             match find(&name, project, hub, meaning, watch) {
                 Ok(candidate) => candidates.push((name, candidate)),
                 Err(error) => errors.push((name, error)),
@@ -103,9 +113,16 @@ impl Encoders {
         self.0.iter()
     }
 
-    /// What the names of hub models mean.
-    pub fn commits(&self) -> Commits {
-        self.iter().filter_map(|(name, encoder)| Some((name.to_string(), encoder.commit.clone()?))).collect()
+    /// What the names mean.
+    pub fn revisions(&self) -> Result<Revisions, EncoderErrors> {
+        let of = |(name, encoder): (&Pretrained, &PlacedEncoder)| match &encoder.commit {
+            Some(commit) => Ok((name.to_string(), commit.clone())),
+            None => match contents(&encoder.folder) {
+                Ok(contents) => Ok((name.to_string(), contents)),
+                Err(error) => Err(EncoderErrors(vec![(name.clone(), error)])),
+            },
+        };
+        self.iter().map(of).collect()
     }
 
     /// An encoder of the sweep.
@@ -129,8 +146,18 @@ impl Encoders {
 enum Meaning<'c> {
     /// A directory if there is one, else a model of the hub.
     Open,
-    Directory,
+    /// With these contents, where they were recorded.
+    Directory(Option<&'c str>),
     Commit(&'c str),
+}
+
+impl<'c> Meaning<'c> {
+    fn recorded(revisions: &'c Revisions, name: &Pretrained) -> Self {
+        match revisions.get(&name.to_string()).map(String::as_str) {
+            Some(revision) if !revision.starts_with(CONTENTS) => Self::Commit(revision),
+            contents => Self::Directory(contents),
+        }
+    }
 }
 
 /// An encoder that is of a kind that can be used; its weights may still be missing.
@@ -149,11 +176,19 @@ fn find(
     let looked_for = project.join(expand_home(&name.to_string()));
     let commit = match meaning {
         Meaning::Commit(commit) => Some(commit),
-        Meaning::Open | Meaning::Directory if looked_for.is_dir() => {
+        Meaning::Open if looked_for.is_dir() => {
             read_sizes(&looked_for)?;
             return Ok(Candidate::Folder(looked_for));
         }
-        Meaning::Directory => return Err(EncoderError::Gone(looked_for)),
+        Meaning::Directory(_) if !looked_for.is_dir() => return Err(EncoderError::Gone(looked_for)),
+        Meaning::Directory(recorded) => {
+            if let Some(recorded) = recorded
+                && contents(&looked_for)? != recorded
+            {
+                return Err(EncoderError::Changed(looked_for));
+            }
+            return Ok(Candidate::Folder(looked_for));
+        }
         Meaning::Open if !name.is_hub_id() => return Err(EncoderError::NoDirectory(looked_for)),
         Meaning::Open => None,
     };
@@ -163,6 +198,31 @@ fn find(
     read_sizes(&found.folder)?;
     found.check().map_err(|error| EncoderError::Download(Box::new(error)))?;
     Ok(Candidate::Hub(found))
+}
+
+/// A hash of the files that are read of a directory.
+fn contents(folder: &Path) -> Result<String, EncoderError> {
+    let tokenizer = TOKENIZER_FILES.map(|name| folder.join(name)).into_iter().filter(|path| path.exists());
+    let mut all = Sha256::new();
+    for path in encoder_files(folder)?.into_iter().chain(tokenizer) {
+        let bytes = add_file(&mut all, &path).map_err(|source| EncoderError::Read { path: path.clone(), source })?;
+        // so that nothing that moves from one file to another goes unseen
+        all.update(format!("{bytes} {}", path.file_name().unwrap_or_default().display()));
+    }
+    Ok(format!("{CONTENTS}{}", hex(&all.finalize())))
+}
+
+fn add_file(hash: &mut Sha256, path: &Path) -> io::Result<usize> {
+    let mut file = File::open(path)?;
+    let (mut buffer, mut bytes) = (vec![0; 1 << 18], 0);
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(bytes);
+        }
+        hash.update(&buffer[..read]);
+        bytes += read;
+    }
 }
 
 impl Candidate {

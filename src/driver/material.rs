@@ -7,8 +7,10 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::encoders::Encoders;
+use super::slots::Slots;
+use crate::protocol::Device;
 use crate::search::space::Point;
-use crate::spec::{BuiltIn, Config, Encoder, FoldPlan, Problems, Spec};
+use crate::spec::{BuiltIn, Config, Encoder, FoldPlan, Precision, Problems, Spec};
 use crate::text::folds::{FoldError, Folds, Labels};
 use crate::text::{Corpus, CorpusError, prepare};
 
@@ -68,6 +70,8 @@ pub struct Materials {
     cache: PathBuf,
     plan: FoldPlan,
     encoders: Encoders,
+    /// Whether runs are on cards.
+    on_cards: bool,
     known: BTreeMap<String, Arc<Material>>,
 }
 
@@ -76,8 +80,9 @@ const PREPARED: u32 = 1_000;
 
 impl Materials {
     /// Paths of configurations are relative to `project`; files go to `cache`.
-    pub fn new(project: PathBuf, cache: PathBuf, plan: FoldPlan, encoders: Encoders) -> Self {
-        Self { project, cache, plan, encoders, known: BTreeMap::new() }
+    pub fn new(project: PathBuf, cache: PathBuf, plan: FoldPlan, encoders: Encoders, slots: &Slots) -> Self {
+        let on_cards = slots.places.iter().all(|slot| slot.device == Device::Cuda);
+        Self { project, cache, plan, encoders, on_cards, known: BTreeMap::new() }
     }
 
     pub fn encoders(&self) -> &Encoders {
@@ -100,7 +105,8 @@ impl Materials {
         for point in spec.first_points(PREPARED) {
             let config = trainer.config_at(&point);
             let config = config.map_err(|problems| MaterialError::Point { point: point.clone(), problems })?;
-            self.of(&config).await.map_err(|source| MaterialError::At { point, source: Box::new(source) })?;
+            let checked = self.of(&config).await.and_then(|material| check_labels(&config, &material.corpus));
+            checked.map_err(|source| MaterialError::At { point, source: Box::new(source) })?;
         }
         Ok(())
     }
@@ -120,9 +126,13 @@ impl Materials {
         Ok(made)
     }
 
-    /// What only the encoder's own files can tell.
+    /// What only the encoder's own files and the machine can tell.
     fn check_model(&self, config: &Config) -> Result<(), MaterialError> {
         let model = &config.model;
+        if config.train.precision == Precision::F16 && !self.on_cards {
+            let what = "\"f16\" is for cards; on the CPU use \"f32\" or \"bf16\"".to_owned();
+            return Err(MaterialError::Train { key: "precision", what });
+        }
         let (layers, hidden) = match &model.encoder {
             Encoder::Scratch(scratch) => (scratch.layers, scratch.hidden),
             Encoder::Pretrained(name) => {
@@ -140,8 +150,8 @@ impl Materials {
         }
         let frozen = config.train.freeze.layers;
         if frozen != usize::MAX && frozen > layers {
-            let what = format!("the encoder has {layers} layers, train.freeze.layers is {frozen}; \"all\" freezes all");
-            return Err(MaterialError::Model { key: "encoder", what });
+            let what = format!("{frozen} is more than the layers of the encoder ({layers}); \"all\" freezes all");
+            return Err(MaterialError::Train { key: "freeze.layers", what });
         }
         Ok(())
     }
@@ -150,10 +160,12 @@ impl Materials {
 /// Labels that the sweep file names must be those of the documents.
 fn check_labels(config: &Config, corpus: &Corpus) -> Result<(), MaterialError> {
     let classes = corpus.classes();
-    let Some(unknown) = config.train.thresholds.keys().find(|label| !classes.contains(label)) else {
+    let named = config.train.thresholds.keys().filter(|label| !classes.contains(label));
+    let unknown: Vec<String> = named.map(|label| format!("{label:?}")).collect();
+    if unknown.is_empty() {
         return Ok(());
-    };
-    let what = format!("no document has the label {unknown:?}; labels: {}", classes.join(", "));
+    }
+    let what = format!("no document has the label {}; labels: {}", unknown.join(" or "), classes.join(", "));
     Err(MaterialError::Train { key: "thresholds", what })
 }
 

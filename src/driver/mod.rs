@@ -6,6 +6,7 @@ mod encoders;
 mod launcher;
 mod lines;
 mod material;
+mod meter;
 mod slots;
 mod verdict;
 
@@ -14,23 +15,26 @@ use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-pub use encoders::{Commits, EncoderError, EncoderErrors, Encoders, PlacedEncoder};
+pub use encoders::{EncoderError, EncoderErrors, Encoders, PlacedEncoder, Revisions};
 pub use launcher::{FoundProgram, Launcher, ProgramError};
 pub use material::{Material, MaterialError, Materials};
 pub use slots::{Card, Machine, Slot, SlotError, Slots};
 
-use crate::protocol::{self, Checkpoint, Message, Task};
+use crate::protocol::{self, Checkpoint, Measurement, Message, Split, Task};
 use crate::spec::Spec;
-use crate::store::{Millis, Store, StoreError, SweepRecord, Writer, fold_directory, log_path, sweep_directory};
+use crate::store::{
+    MetricRow, Millis, Reader, Store, StoreError, SweepRecord, Writer, fold_directory, log_path, sweep_directory,
+};
 use crate::sweep::{Effect, Event, Exit, Fact, Place, Plan, RunId, SlotId, Sweep, SweepEnd};
 use child::{Child, Said};
 use launcher::Unstarted;
+use meter::Meter;
 
 /// How often a run whose process died is tried again.
 const RETRIES: u32 = 1;
@@ -74,6 +78,10 @@ pub enum Notice<'n> {
     Draining {
         running: usize,
     },
+    /// The same, as the time is over that the sweep may take.
+    Spent {
+        running: usize,
+    },
     Killing,
 }
 
@@ -85,7 +93,10 @@ pub async fn conduct(
     let _alone = claim(campaign.store, campaign.record)?;
     let plan =
         Plan { spec: Arc::new(campaign.spec.clone()), slots: campaign.slots.places.len() as u32, retries: RETRIES };
-    let facts = campaign.store.reader().facts(campaign.record.key).await?;
+    let (reader, record) = (campaign.store.reader(), campaign.record);
+    let mut facts = reader.facts(record.key).await?;
+    facts.extend(curves(reader, record, &campaign.spec.search.objective).await?);
+    let meter = Meter::new(reader, record).await?;
     let (heard, hearing) = mpsc::channel(1024);
     let mut driver = Driver {
         sweep: Sweep::replay(plan, &facts),
@@ -95,9 +106,22 @@ pub async fn conduct(
         children: BTreeMap::new(),
         heard,
         watch,
+        meter,
         campaign,
     };
     driver.run(hearing).await
+}
+
+/// What the trials that are still open are compared with: the objective of every epoch so far.
+async fn curves(reader: &Reader, record: &SweepRecord, objective: &str) -> Result<Vec<Fact>, StoreError> {
+    let rows = reader.curves(&record.name, objective, Split::Validation).await?;
+    let measured = |row: MetricRow| {
+        let MetricRow { run, epoch, step, split, name, value } = row;
+        // SQLite keeps NaN as null
+        let values = BTreeMap::from([(name, value.unwrap_or(f64::NAN))]);
+        Fact::Measured { run, measurement: Measurement { epoch, step, split, values } }
+    };
+    Ok(rows.into_iter().map(measured).collect())
 }
 
 /// Two coordinators on one sweep would run everything twice.
@@ -130,6 +154,7 @@ struct Driver<'a> {
     children: BTreeMap<RunId, Child>,
     heard: mpsc::Sender<(RunId, Said)>,
     watch: &'a mut (dyn FnMut(Notice<'_>) + Send),
+    meter: Meter,
 }
 
 impl Driver<'_> {
@@ -137,7 +162,7 @@ impl Driver<'_> {
         let mut interrupts = signal(SignalKind::interrupt()).map_err(DriverError::Signals)?;
         let mut terminations = signal(SignalKind::terminate()).map_err(DriverError::Signals)?;
         let mut stops = 0;
-        let mut first = vec![Event::Begin];
+        let mut first = vec![Event::Elapsed(self.meter.read()), Event::Begin];
         if self.campaign.retry_failed {
             first.insert(0, Event::RetryFailed);
         }
@@ -147,11 +172,14 @@ impl Driver<'_> {
             }
         }
         loop {
+            let budget = &self.campaign.spec.search.budget;
+            let left = self.meter.left(budget);
             let event = tokio::select! {
                 Some((run, said)) = hearing.recv() => match self.understand(run, said) {
                     Some(event) => event,
                     None => continue,
                 },
+                () = tokio::time::sleep(left.unwrap_or(Duration::MAX)), if left.is_some() => self.spent(),
                 _ = interrupts.recv() => { stops += 1; self.stop(stops, "Ctrl-C") }
                 _ = terminations.recv() => { stops += 2; self.stop(stops, "SIGTERM") }
             };
@@ -172,6 +200,15 @@ impl Driver<'_> {
         Event::Kill { why }
     }
 
+    /// The machine sees for itself whether that is all.
+    fn spent(&mut self) -> Event {
+        let (elapsed, budget) = (self.meter.read(), &self.campaign.spec.search.budget);
+        if self.meter.left(budget).is_none() {
+            (self.watch)(Notice::Spent { running: self.children.len() });
+        }
+        Event::Elapsed(elapsed)
+    }
+
     fn understand(&mut self, run: RunId, said: Said) -> Option<Event> {
         Some(match said {
             Said::Message(Message::Progress(progress)) => {
@@ -187,6 +224,7 @@ impl Driver<'_> {
             Said::Message(Message::Hello { .. } | Message::Failed { .. } | Message::Done(_)) => return None,
             Said::Ended(exit) => {
                 self.children.remove(&run);
+                self.meter.stop(run);
                 Event::Exited { run, exit }
             }
         })
@@ -215,10 +253,10 @@ impl Driver<'_> {
                         self.record(&mut facts).await?;
                         events.push(self.spawn(run, slot).await);
                     }
-                    Effect::Terminate { run } => {
+                    Effect::Terminate { run, why } => {
                         self.record(&mut facts).await?;
                         if let Some(child) = self.children.get_mut(&run) {
-                            child.stop("the coordinator ends it".to_owned());
+                            child.stop(why);
                         }
                     }
                     Effect::Leave(end) => {
@@ -282,6 +320,7 @@ impl Driver<'_> {
         let child = Child::start(launch, self.heard.clone()).map_err(Unstarted::Process)?;
         let pid = child.pid;
         self.children.insert(run, child);
+        self.meter.start(run);
         Ok(Place { device: slot.name, host: self.host.clone(), pid })
     }
 }

@@ -11,6 +11,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{HubError, expand_home};
 
@@ -31,6 +32,9 @@ pub struct CachedModel {
 }
 
 const MODELS: &str = "models--";
+
+/// Links that this process has made: one more than that is a name that no other thread has.
+static LINKS: AtomicU64 = AtomicU64::new(0);
 
 impl Cache {
     pub(super) fn set_up(variable: &dyn Fn(&str) -> Option<String>) -> Self {
@@ -107,16 +111,22 @@ impl Cache {
         locked.map_err(|source| HubError::Cache { path, source })
     }
 
-    /// Lets a commit have a blob under a name.
+    /// Lets a commit have a blob under a name. Others may do the same at this moment, so the name is put there in one
+    /// step: with a link in the way, copying would empty the blob that it leads to.
     pub(super) fn link(&self, id: &str, commit: &str, name: &str, hash: &str) -> Result<(), HubError> {
         let path = self.snapshot(id, commit).join(name);
         let failed = |source| HubError::Cache { path: path.clone(), source };
         make_parent(&path).map_err(failed)?;
-        // one that leads nowhere is in the way
-        let _ = fs::remove_file(&path);
-        let linked = std::os::unix::fs::symlink(Path::new("../../blobs").join(hash), &path);
+        let unique = LINKS.fetch_add(1, Ordering::Relaxed);
+        let beside = path.with_file_name(format!(".{name}.{}-{unique}", std::process::id()));
+        let linked = std::os::unix::fs::symlink(Path::new("../../blobs").join(hash), &beside);
         // some file systems have no links
-        linked.or_else(|_| fs::copy(self.blob(id, hash), &path).map(drop)).map_err(failed)
+        let linked = linked.or_else(|_| fs::copy(self.blob(id, hash), &beside).map(drop));
+        linked.and_then(|()| fs::rename(&beside, &path)).map_err(|source| {
+            // the error that matters is the first one
+            let _ = fs::remove_file(&beside);
+            failed(source)
+        })
     }
 
     fn model(&self, id: &str) -> PathBuf {
@@ -144,4 +154,30 @@ fn write(path: &Path, text: &str) -> Result<(), HubError> {
 
 pub(super) fn make_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_made_at_once_lead_to_a_whole_blob() {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let cache = Cache::set_up(&|name| (name == "HF_HOME").then(|| home.path().display().to_string()));
+        let (id, commit, hash) = ("a/b", "1".repeat(40), "2".repeat(64));
+        make_parent(&cache.blob(id, &hash)).expect("is made");
+        fs::write(cache.blob(id, &hash), "weights").expect("is written");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        cache.link(id, &commit, "x.bin", &hash).expect("is linked");
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_to_string(cache.blob(id, &hash)).expect("is read"), "weights");
+        let names: Vec<_> = fs::read_dir(cache.snapshot(id, &commit)).expect("is listed").flatten().collect();
+        assert_eq!(names.len(), 1, "nothing is left beside it: {names:?}");
+    }
 }

@@ -83,9 +83,18 @@ impl Files {
     pub(super) fn shards(&self, id: &str, index: &Path) -> Result<Vec<Listed>, HubError> {
         let names = shard_names(index)
             .ok_or_else(|| HubError::Unusable { id: id.to_owned(), why: format!("{INDEX} is no index of shards") })?;
-        let find = |name: &String| self.others.iter().find(|file| file.name == *name).cloned();
-        let missing = |name: &String| HubError::Unusable { id: id.to_owned(), why: format!("{name} is missing") };
-        names.iter().map(|name| find(name).ok_or_else(|| missing(name))).collect()
+        let find = |name: &String| {
+            let why = if name.contains('/') {
+                // it would become a path of this machine
+                format!("{INDEX} names {name:?}, which does not lie beside it")
+            } else if let Some(file) = self.others.iter().find(|file| file.name == *name) {
+                return Ok(file.clone());
+            } else {
+                format!("{name} is missing")
+            };
+            Err(HubError::Unusable { id: id.to_owned(), why })
+        };
+        names.iter().map(find).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{mean, named, weighted_mean};
+use super::{mean, weighted_mean};
 
 /// What was given, what was true, and where they agree: of one class over the documents, or of one
 /// document over its labels.
@@ -14,6 +14,15 @@ impl Counts {
         self.hits += u64::from(truth && predicted);
         self.predicted += u64::from(predicted);
         self.support += u64::from(truth);
+    }
+
+    /// All decisions as if of one class.
+    pub(super) fn pooled(counts: &[Self]) -> Self {
+        counts.iter().fold(Self::default(), |sum, count| Self {
+            hits: sum.hits + count.hits,
+            predicted: sum.predicted + count.predicted,
+            support: sum.support + count.support,
+        })
     }
 
     pub(super) fn precision(&self) -> f64 {
@@ -49,26 +58,23 @@ pub(super) fn undefined_classes(counts: &[Counts]) -> usize {
     counts.iter().filter(|c| c.is_undefined()).count()
 }
 
-/// Precision, recall and F1, each averaged over the classes in three ways.
-pub(super) fn averages(counts: &[Counts]) -> impl Iterator<Item = (String, f64)> {
-    let over = |score: fn(&Counts) -> f64| mean(counts.iter().map(score));
-    let weighted = |score: fn(&Counts) -> f64| weighted_mean(counts.iter().map(|count| (score(count), count.support)));
-    let all = counts.iter().fold(Counts::default(), |sum, count| Counts {
-        hits: sum.hits + count.hits,
-        predicted: sum.predicted + count.predicted,
-        support: sum.support + count.support,
-    });
-    named([
-        ("macro_precision", over(Counts::precision)),
-        ("macro_recall", over(Counts::recall)),
-        ("macro_f1", over(Counts::f1)),
-        ("micro_precision", all.precision()),
-        ("micro_recall", all.recall()),
-        ("micro_f1", all.f1()),
-        ("weighted_precision", weighted(Counts::precision)),
-        ("weighted_recall", weighted(Counts::recall)),
-        ("weighted_f1", weighted(Counts::f1)),
-    ])
+/// Precision, recall or F1, averaged over the classes as its name says, such as `macro_f1`; NaN for another name.
+pub(super) fn average(name: &str, counts: &[Counts]) -> f64 {
+    let Some((over, score)) = name.split_once('_') else {
+        return f64::NAN;
+    };
+    let score: fn(&Counts) -> f64 = match score {
+        "precision" => Counts::precision,
+        "recall" => Counts::recall,
+        "f1" => Counts::f1,
+        _ => return f64::NAN,
+    };
+    match over {
+        "macro" => mean(counts.iter().map(score)),
+        "micro" => score(&Counts::pooled(counts)),
+        "weighted" => weighted_mean(counts.iter().map(|count| (score(count), count.support))),
+        _ => f64::NAN,
+    }
 }
 
 /// `cells[truth][prediction]` in documents.

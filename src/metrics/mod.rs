@@ -61,6 +61,34 @@ impl Truth<'_> {
     }
 }
 
+/// One metric without the others: what is resampled a thousand times asks for no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric(&'static str);
+
+impl Metric {
+    /// None for a name that the task does not know.
+    pub fn named(name: &str, multi_label: bool) -> Option<Self> {
+        names(multi_label).iter().find(|known| **known == name).map(|name| Self(name))
+    }
+
+    /// As [`Truth::report`] gives it; NaN where that has none.
+    ///
+    /// # Panics
+    /// As that does.
+    pub fn of(self, truth: Truth<'_>, probabilities: &[f64], classes: usize, thresholds: &[f64]) -> f64 {
+        match truth {
+            Truth::Single(of) => {
+                single_label::Answers::new(of, probabilities, classes).map_or(f64::NAN, |answers| answers.value(self.0))
+            }
+            Truth::Multi(of) => {
+                let truth = multi_label::dense(of, classes);
+                let answers = multi_label::Answers::new(&truth, probabilities, classes, thresholds);
+                answers.map_or(f64::NAN, |answers| answers.value(self.0))
+            }
+        }
+    }
+}
+
 /// All scores of one evaluation set. In JSON a NaN is `null`, and `null` reads back as NaN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -218,10 +246,6 @@ fn class_scores(counts: &[Counts], rankings: &[Ranking]) -> Vec<ClassScores> {
         average_precision: ranking.average_precision,
     };
     counts.iter().zip(rankings).map(class).collect()
-}
-
-fn named<const N: usize>(values: [(&str, f64); N]) -> impl Iterator<Item = (String, f64)> {
-    values.into_iter().map(|(name, v)| (name.to_owned(), v))
 }
 
 fn mean(values: impl IntoIterator<Item = f64>) -> f64 {

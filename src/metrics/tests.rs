@@ -249,3 +249,20 @@ fn parse<T: DeserializeOwned>(json: &str) -> T {
 fn from<T: DeserializeOwned>(json: &Value) -> T {
     T::deserialize(json).expect("the value has this shape")
 }
+
+#[test]
+fn one_metric_is_what_the_report_says() {
+    let (truth, probabilities) = ([0, 2, 1, 1], [0.5, 0.3, 0.2, 0.1, 0.2, 0.7, 0.3, 0.4, 0.3, 0.6, 0.3, 0.1]);
+    let labels = [vec![0, 2], vec![], vec![1], vec![0, 1, 2]];
+    for (multi_label, truth) in [(false, Truth::Single(&truth)), (true, Truth::Multi(&labels))] {
+        let report = truth.report(&probabilities, 3, &[0.4; 3]);
+        for name in names(multi_label) {
+            let metric = Metric::named(name, multi_label).expect("is known");
+            let alone = metric.of(truth, &probabilities, 3, &[0.4; 3]);
+            let beside = report.values.get(*name).copied().unwrap_or(f64::NAN);
+            assert_eq!(alone.to_bits(), beside.to_bits(), "{name}");
+            assert!(metric.of(truth, &[f64::NAN; 12], 3, &[0.4; 3]).is_nan(), "{name}");
+        }
+        assert_eq!(Metric::named("macro_g1", multi_label), None);
+    }
+}

@@ -1,8 +1,10 @@
 //! From which probability on to give a label, where 0.5 is not the best answer (F1 under imbalance: Lipton et al. 2014).
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use super::confusion::{Counts, averages};
+use super::confusion::{Counts, average};
 use super::multi_label::dense;
 
 /// How the F1 of several labels become one.
@@ -61,13 +63,8 @@ pub const UNTUNED: f64 = 0.5;
 pub fn tune_thresholds(truth: &[Vec<u32>], probabilities: &[f64], classes: usize, average: Average) -> Thresholds {
     let cells = Cells::new(truth, probabilities, classes);
     Thresholds {
-        global: match average {
-            Average::Macro => {
-                cells.tune(0..classes, |counts| counts.iter().map(Counts::f1).sum::<f64>() / classes as f64)
-            }
-            Average::Micro => cells.tune(0..classes, |counts| pooled(counts).f1()),
-        },
-        per_label: (0..classes).map(|class| cells.tune(class..class + 1, |counts| counts[0].f1())).collect(),
+        global: cells.tune(0..classes, average),
+        per_label: (0..classes).map(|class| cells.tune(class..class + 1, average)).collect(),
     }
 }
 
@@ -111,22 +108,12 @@ pub fn cross_fit(
 
 impl Scores {
     fn of(counts: &[Counts]) -> Self {
-        let value =
-            |wanted: &str| averages(counts).find(|(name, _)| name == wanted).map_or(f64::NAN, |(_, value)| value);
         Self {
-            macro_f1: value("macro_f1"),
-            micro_f1: value("micro_f1"),
+            macro_f1: average("macro_f1", counts),
+            micro_f1: average("micro_f1", counts),
             of_labels: counts.iter().map(Counts::f1).collect(),
         }
     }
-}
-
-fn pooled(counts: &[Counts]) -> Counts {
-    counts.iter().fold(Counts::default(), |sum, count| Counts {
-        hits: sum.hits + count.hits,
-        predicted: sum.predicted + count.predicted,
-        support: sum.support + count.support,
-    })
 }
 
 /// Probability and truth, documents x classes.
@@ -147,35 +134,61 @@ impl Cells {
     }
 
     /// One threshold for a range of labels. Going down, one probability after the other reaches it.
-    fn tune(&self, labels: std::ops::Range<usize>, score: impl Fn(&[Counts]) -> f64) -> Tuned {
+    fn tune(&self, labels: Range<usize>, average: Average) -> Tuned {
         let mut counts = vec![Counts::default(); labels.len()];
         let mut cells: Vec<(f64, usize, bool)> = Vec::new();
-        for (index, (probability, is_true)) in self.of.iter().enumerate() {
-            let class = index % self.classes;
-            if labels.contains(&class) {
-                counts[class - labels.start].support += u64::from(*is_true);
-                cells.push((*probability, class - labels.start, *is_true));
+        for document in self.of.chunks_exact(self.classes) {
+            for (label, (probability, is_true)) in document[labels.clone()].iter().enumerate() {
+                counts[label].support += u64::from(*is_true);
+                cells.push((*probability, label, *is_true));
             }
         }
         cells.sort_unstable_by(|(a, ..), (b, ..)| b.total_cmp(a));
         let highest = cells.first().map_or(0.0, |(probability, ..)| *probability);
-        let mut best = Tuned { threshold: between(highest, f64::INFINITY), f1: score(&counts) };
+        let mut so_far = SoFar { pooled: Counts::pooled(&counts), counts, sum: 0.0 };
+        let mut best = Tuned { threshold: between(highest, f64::INFINITY), f1: so_far.f1(average) };
         let mut rest = cells.as_slice();
         while let Some((reached, ..)) = rest.first().copied() {
             let same = rest.iter().take_while(|(probability, ..)| *probability == reached).count();
             for (_, label, is_true) in &rest[..same] {
-                counts[*label].predicted += 1;
-                counts[*label].hits += u64::from(*is_true);
+                so_far.give(*label, *is_true);
             }
             rest = &rest[same..];
             let below = rest.first().map_or(f64::NEG_INFINITY, |(probability, ..)| *probability);
-            let next = Tuned { threshold: between(below, reached), f1: score(&counts) };
+            let next = Tuned { threshold: between(below, reached), f1: so_far.f1(average) };
             let nearer = (next.threshold - UNTUNED).abs() < (best.threshold - UNTUNED).abs();
             if next.f1 > best.f1 + ROUNDING || (nearer && next.f1 >= best.f1 - ROUNDING) {
                 best = next;
             }
         }
         best
+    }
+}
+
+/// What has been given on the way down, and its F1: counted on, not anew, or many labels would take their square in time.
+struct SoFar {
+    counts: Vec<Counts>,
+    pooled: Counts,
+    /// Of the labels' F1; 0 before anything is given.
+    sum: f64,
+}
+
+impl SoFar {
+    fn give(&mut self, label: usize, is_true: bool) {
+        let count = &mut self.counts[label];
+        self.sum -= count.f1();
+        for count in [&mut *count, &mut self.pooled] {
+            count.predicted += 1;
+            count.hits += u64::from(is_true);
+        }
+        self.sum += count.f1();
+    }
+
+    fn f1(&self, average: Average) -> f64 {
+        match average {
+            Average::Macro => self.sum / self.counts.len() as f64,
+            Average::Micro => self.pooled.f1(),
+        }
     }
 }
 

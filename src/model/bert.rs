@@ -26,9 +26,9 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// Numbers of the sizes that a document of the reference takes for granted.
+    /// Of an encoder that tests train in no time.
     #[cfg(test)]
-    pub(crate) fn default() -> Self {
+    pub(crate) fn small() -> Self {
         Self {
             vocab_size: 30,
             hidden_size: 16,

@@ -54,6 +54,17 @@ impl Rows {
         (slot != NONE).then(|| &self.numbers[slot as usize * self.width..(slot as usize + 1) * self.width])
     }
 
+    /// The gradient of the whole table.
+    pub(super) fn all(&self) -> Room {
+        let mut all = zeros(self.slots.len() * self.width);
+        for (entry, row) in all.chunks_exact_mut(self.width).enumerate() {
+            if let Some(gradient) = self.of(entry) {
+                row.copy_from_slice(gradient);
+            }
+        }
+        all
+    }
+
     pub(super) fn width(&self) -> usize {
         self.width
     }
@@ -72,15 +83,7 @@ impl Gradient {
         Ok(match self {
             Self::None => None,
             Self::Host(sum) => Some(Tensor::from_slice(sum, dims, &Device::Cpu)?),
-            Self::Rows(rows) => {
-                let mut all = zeros(rows.slots.len() * rows.width);
-                for (entry, row) in all.chunks_exact_mut(rows.width).enumerate() {
-                    if let Some(gradient) = rows.of(entry) {
-                        row.copy_from_slice(gradient);
-                    }
-                }
-                Some(Tensor::from_slice(&all, dims, &Device::Cpu)?)
-            }
+            Self::Rows(rows) => Some(Tensor::from_slice(&rows.all(), dims, &Device::Cpu)?),
             Self::Device(sum) => Some(sum.clone()),
         })
     }

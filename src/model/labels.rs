@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor, bail};
 use super::kernels::{self, Grid, Pass, Sequences, mix, softmax};
 use super::layers::{Linear, Norm};
 use super::params::{Maker, Param, Start};
-use super::pooling::{Pooling, singles};
+use super::pooling::Pooling;
 use super::transformer::EPS;
 use crate::spec::{self, AggregatorKind, LabelAttention};
 
@@ -74,7 +74,7 @@ impl Labels {
     /// [B, classes].
     pub(super) fn forward(&self, x: &Tensor, documents: &Sequences, pass: &Pass) -> Result<Tensor> {
         match &self.kind {
-            Kind::None => self.classify(x, &singles(documents), pass),
+            Kind::None => self.classify(x, &documents.singles(), pass),
             Kind::Doc { attention, norm } => {
                 let labels = attention.embeddings.exact(pass);
                 let (queries, keys) = attention.project(x, &labels, pass)?;
@@ -83,7 +83,7 @@ impl Labels {
                 if let Some(norm) = norm {
                     joined = norm.forward(&joined, pass)?;
                 }
-                self.classify(&joined, &singles(documents), pass)
+                self.classify(&joined, &documents.singles(), pass)
             }
             Kind::LabelWise(attention) => self.by_label(attention, x, documents, pass),
             Kind::Segments(pooling) => pooling.forward(&self.classify(x, documents, pass)?, documents, pass),

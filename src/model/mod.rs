@@ -21,7 +21,7 @@ pub use classifier::Classifier;
 pub use gradient::{Gradient, Rows};
 pub use kernels::{AdamStep, Moments, Pass, Precision, Room, Sequences, adamw, blend, log_softmax, squared_norm};
 pub use params::{Param, Params};
-pub use pretrained::{Description, PretrainedError, describe, read_sizes, read_weights};
+pub use pretrained::{Description, PretrainedError, describe, encoder_files, read_sizes, read_weights};
 
 #[cfg(test)]
 mod option_tests;

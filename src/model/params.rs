@@ -60,7 +60,9 @@ impl Param {
             return;
         }
         let mut gradient = self.lock();
-        if !matches!(*gradient, Gradient::Host(_)) {
+        if let Gradient::Rows(rows) = &*gradient {
+            *gradient = Gradient::Host(rows.all());
+        } else if !matches!(*gradient, Gradient::Host(_)) {
             *gradient = Gradient::Host(zeros(self.value.elem_count()));
         }
         if let Gradient::Host(sum) = &mut *gradient {
@@ -75,11 +77,19 @@ impl Param {
         }
         let (entries, width) = self.value.dims2()?;
         let mut gradient = self.lock();
-        if !matches!(*gradient, Gradient::Rows(_)) {
-            *gradient = Gradient::Rows(Rows::new(entries, width));
-        }
-        if let Gradient::Rows(sum) = &mut *gradient {
-            sum.add(ids, rows);
+        match &mut *gradient {
+            Gradient::Rows(sum) => sum.add(ids, rows),
+            Gradient::Host(sum) => {
+                for (id, row) in ids.iter().zip(rows.chunks_exact(width)) {
+                    let start = *id as usize * width;
+                    sum[start..start + width].iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+                }
+            }
+            Gradient::None | Gradient::Device(_) => {
+                let mut sum = Rows::new(entries, width);
+                sum.add(ids, rows);
+                *gradient = Gradient::Rows(sum);
+            }
         }
         Ok(())
     }

@@ -44,13 +44,7 @@ impl Pooling {
 
 /// The first row of each sequence.
 pub(super) fn firsts(x: &Tensor, sequences: &Sequences) -> Result<Tensor> {
-    let starts = sequences.offsets[..sequences.count()].iter().map(|start| *start as u32).collect();
-    x.index_select(&Tensor::from_vec(starts, sequences.count(), x.device())?, 0)
-}
-
-/// The sequences of the first rows alone.
-pub(super) fn singles(sequences: &Sequences) -> Sequences {
-    Sequences { offsets: (0..=sequences.count()).collect(), keys: sequences.keys.clone() }
+    x.index_select(&sequences.starts(x.device())?, 0)
 }
 
 /// Which sequence each row belongs to.
@@ -71,7 +65,6 @@ fn maxima(x: &Tensor, sequences: &Sequences) -> Result<Tensor> {
     let largest =
         |sequence: usize| numbers.narrow(0, sequences.offsets[sequence], sequences.len(sequence))?.argmax_keepdim(0);
     let places = (0..sequences.count()).map(largest).collect::<Result<Vec<_>>>()?;
-    let starts = sequences.offsets[..sequences.count()].iter().map(|start| *start as u32).collect();
-    let starts = Tensor::from_vec(starts, (sequences.count(), 1), x.device())?;
+    let starts = sequences.starts(x.device())?.unsqueeze(1)?;
     x.contiguous()?.gather(&Tensor::cat(&places, 0)?.broadcast_add(&starts)?, 0)
 }

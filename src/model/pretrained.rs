@@ -95,6 +95,7 @@ impl Config {
         let counts = [
             ("vocab_size", sizes.vocab_size),
             ("hidden_size", hidden),
+            ("num_hidden_layers", sizes.num_hidden_layers),
             ("num_attention_heads", heads),
             ("intermediate_size", sizes.intermediate_size),
             ("max_position_embeddings", sizes.max_position_embeddings),
@@ -115,6 +116,13 @@ pub fn describe(folder: &Path) -> Result<Description, PretrainedError> {
     let Checkpoint { config, weights, .. } = Checkpoint::open(folder)?;
     let parameters = weights.iter().map(|weight| weight.shape.iter().product::<usize>() as u64).sum();
     Ok(Description { architecture: config.architecture, sizes: config.sizes, parameters })
+}
+
+/// The files that an encoder is read from, tokenizer aside.
+pub fn encoder_files(folder: &Path) -> Result<Vec<PathBuf>, PretrainedError> {
+    let weights = Weights::open(folder)?;
+    let files = weights.files().into_iter().map(Path::to_owned);
+    Ok([folder.join("config.json")].into_iter().chain(files).collect())
 }
 
 /// Reads the encoder's weights, under the names that the model gives them. Heads and poolers are left where they are.

@@ -151,6 +151,7 @@ fn what_cannot_be_used_is_said_with_its_reason() {
         ("hidden_size", json!("wide")),
         ("vocab_size", Value::Null),
         ("num_hidden_layers", json!(4)),
+        ("num_hidden_layers", json!(0)),
         ("vocab_size", json!(21)),
         ("max_position_embeddings", json!(512)),
     ] {

@@ -1,4 +1,5 @@
-//! The encoder is BERT, and starts and stays as it is told to. What holds for every option is in `options`.
+//! The encoder is BERT, and starts and stays as it is told to. What holds for every option is in
+//! `option_tests`.
 
 use std::collections::{BTreeSet, HashMap};
 

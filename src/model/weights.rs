@@ -1,6 +1,6 @@
 //! Weight files: their headers say what is in them, tensors are read one by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -57,6 +57,15 @@ impl Weights {
             return Ok(Self { path: pickle, tensors });
         }
         Err(PretrainedError::NoWeights(folder.to_owned()))
+    }
+
+    /// The files that tensors are in, each once.
+    pub(super) fn files(&self) -> BTreeSet<&Path> {
+        let files = self.tensors.values().map(|stored| match stored {
+            Stored::Safetensors { file, .. } => file.as_path(),
+            Stored::Pickle(_) => self.path.as_path(),
+        });
+        files.collect()
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {

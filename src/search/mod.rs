@@ -1,14 +1,23 @@
 //! Samplers: history in, point out. They keep no state; all randomness comes from the seed and the trial's number,
 //! so that a restart and parallel slots need no special code.
 
+pub mod ask_tell;
 mod bayes;
+pub mod gp;
 mod grid;
 mod history;
+pub mod prune;
+pub mod race;
 mod random;
 mod sobol;
 pub mod space;
+#[cfg(test)]
+mod tests;
 
+pub use bayes::belief;
 pub use history::{History, Tried, TriedState};
+
+use std::collections::BTreeSet;
 
 use crate::spec::{Sampler, Search};
 use space::Point;
@@ -24,19 +33,37 @@ pub enum Proposal {
 
 /// Draws of one trial, until one is a point that may be and has not been.
 const DRAWS: u32 = 10_000;
+/// Draws of one trial in a space whose points can be walked through instead.
+const DRAWS_OF_FEW: u32 = 200;
+/// Points of a space that is walked through.
+const FEW: u64 = 1_000_000;
 
 /// The point of the trial that follows those of the history. `accepts` says whether a point makes a configuration that
 /// can run; what it refuses, and what was proposed before, is drawn again.
 pub fn propose(search: &Search, history: &History, accepts: &dyn Fn(&Point) -> bool) -> Proposal {
     let candidates = Candidates { search, history, accepts };
-    if let Some(point) = search.start.get(history.trials.len()) {
-        return Proposal::Point { point: point.clone(), why: "start".to_owned() };
+    if let Some(point) = candidates.start() {
+        return Proposal::Point { point, why: "start".to_owned() };
     }
     match search.sampler {
         Sampler::Grid => grid::propose(&candidates),
         Sampler::Random => random::propose(&candidates),
         Sampler::Sobol => sobol::propose(&candidates),
         Sampler::Bayes => bayes::propose(&candidates),
+    }
+}
+
+/// Number `number` of points spread evenly over [0, 1)^`dimensions`, the same for the same seed.
+pub fn scattered(seed: u64, number: u32, dimensions: usize) -> Vec<f64> {
+    sobol::point(seed, number, 0, dimensions)
+}
+
+/// Why the sweep could stop, although its budget and its points allow more: what another trial can be expected to gain
+/// is less than what cross-validation can tell. Only a model of the space knows.
+pub fn converged(search: &Search, history: &History) -> Option<String> {
+    match search.sampler {
+        Sampler::Bayes => bayes::converged(search, history),
+        Sampler::Grid | Sampler::Random | Sampler::Sobol => None,
     }
 }
 
@@ -58,8 +85,50 @@ impl Candidates<'_> {
         self.search.space.allows(point) && !self.history.holds(point) && (self.accepts)(point)
     }
 
-    /// The first draw that may be: `draw` makes one `u` for every parameter from an attempt's number.
-    fn first(&self, mut draw: impl FnMut(u32) -> Vec<f64>) -> Option<Point> {
-        (0..DRAWS).map(|attempt| self.search.space.point_at(&draw(attempt))).find(|point| self.admit(point))
+    /// The point that the sweep file gives for this trial, what it leaves open drawn.
+    fn start(&self) -> Option<Point> {
+        let given = self.search.start.get(self.history.trials.len())?;
+        let mut draw = random::draws(self);
+        let mut completed = (0..DRAWS_OF_FEW).map(|attempt| self.search.space.complete(given, &draw(attempt)));
+        let keeps = |point: &Point| given.iter().all(|(name, _)| point.get(name).is_some());
+        completed.find(|point| keeps(point) && self.admit(point))
+    }
+
+    /// The first draw that may be: `draw` makes one `u` for every parameter from an attempt's number. Where luck takes too
+    /// long and the points can be listed, the next one after the last draw.
+    fn first(&self, mut draw: impl FnMut(u32) -> Vec<f64>) -> Result<Point, String> {
+        let space = &self.search.space;
+        let few = space.size().is_some_and(|size| size <= FEW);
+        let draws = if few { DRAWS_OF_FEW } else { DRAWS };
+        let mut drawn = (0..draws).map(|attempt| space.point_at(&draw(attempt)));
+        match drawn.find(|point| self.admit(point)) {
+            Some(point) => Ok(point),
+            None if few => self.next_after(&space.point_at(&draw(draws))),
+            None => Err(format!("{draws} draws in a row were refused, or had been tried")),
+        }
+    }
+
+    /// Walks once through all points, from the one after `begin`.
+    fn next_after(&self, begin: &Point) -> Result<Point, String> {
+        let space = &self.search.space;
+        let known: BTreeSet<String> = self.history.trials.iter().map(|tried| tried.point.to_string()).collect();
+        let mut point = begin.clone();
+        loop {
+            point = space.successor(&point).unwrap_or_else(|| space.first_point());
+            if space.allows(&point) && !known.contains(&point.to_string()) && (self.accepts)(&point) {
+                return Ok(point);
+            }
+            if point == *begin {
+                return Err("every point that is allowed was tried".to_owned());
+            }
+        }
+    }
+
+    /// A proposal of the first draw that may be.
+    fn proposal(&self, draw: impl FnMut(u32) -> Vec<f64>, why: &str) -> Proposal {
+        match self.first(draw) {
+            Ok(point) => Proposal::Point { point, why: why.to_owned() },
+            Err(why) => Proposal::Exhausted { why },
+        }
     }
 }

@@ -3,18 +3,16 @@
 use super::{Candidates, Proposal};
 
 pub(super) fn propose(candidates: &Candidates<'_>) -> Proposal {
-    let (trial, dimensions) = (candidates.trial(), candidates.search.space.parameters().len());
-    let draw = |attempt| point(candidates.search.seed, trial, attempt, dimensions);
-    candidates.first(draw).map_or_else(
-        || Proposal::Exhausted { why: "no other point is left".to_owned() },
-        |point| Proposal::Point { point, why: format!("sobol {trial}") },
-    )
+    let (seed, trial) = (candidates.search.seed, candidates.trial());
+    let dimensions = candidates.search.space.parameters().len();
+    candidates.proposal(|attempt| point(seed, trial, attempt, dimensions), &format!("sobol {trial}"))
 }
 
-/// The sequence's point of a trial, Owen-scrambled (Burley 2020). Every attempt has a sequence of its own.
-pub(super) fn point(seed: u64, trial: u32, attempt: u32, dimensions: usize) -> Vec<f64> {
-    // the sequence ends after 2^16 points and has 256 dimensions: beyond them others go on
-    let (block, index) = (trial >> 16, trial & 0xffff);
+/// Point `index` of a Sobol sequence, Owen-scrambled by hashing (Burley 2020, Practical hash-based Owen scrambling). What
+/// is refused is replaced by the same point of another scrambling, so that what is not refused stays where it is.
+pub(super) fn point(seed: u64, index: u32, attempt: u32, dimensions: usize) -> Vec<f64> {
+    // the sequence has 2^16 points and 256 dimensions: beyond them another scrambling goes on
+    let (block, index) = (index >> 16, index & 0xffff);
     (0..dimensions as u32)
         .map(|dimension| {
             let scramble = mix(seed, [block, dimension >> 8, attempt]);
@@ -23,7 +21,7 @@ pub(super) fn point(seed: u64, trial: u32, attempt: u32, dimensions: usize) -> V
         .collect()
 }
 
-/// A seed of 32 bits (splitmix64).
+/// A seed of 32 bits from one of 64 and more (splitmix64).
 fn mix(seed: u64, parts: [u32; 3]) -> u32 {
     let mut hash = seed;
     for part in parts {

@@ -69,6 +69,13 @@ impl Document {
         &self.root
     }
 
+    /// Whether a dotted key has a value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        let mut parts = key.split('.');
+        let root = parts.next().and_then(|part| self.root.get(part));
+        root.and_then(|root| parts.try_fold(root, |value, part| value.get(part))).is_some()
+    }
+
     /// The line of a key, or of the nearest table around it.
     pub(super) fn line(&self, key: &str) -> Option<u32> {
         let mut key = key;

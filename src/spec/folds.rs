@@ -26,8 +26,17 @@ impl FoldPlan {
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        Self::read_from(reader, 5, 2)
+    }
+
+    /// Folds of somebody else's training, of which there may be one.
+    pub(super) fn read_free(reader: &mut Reader<'_>) -> Self {
+        Self::read_from(reader, 1, 1)
+    }
+
+    fn read_from(reader: &mut Reader<'_>, default: usize, least: usize) -> Self {
         Self {
-            k: reader.integer("k", 5, 2..=1000) as u32,
+            k: reader.integer("k", default, least..=1000) as u32,
             repeats: reader.integer("repeats", 1, 1..=1000) as u32,
             seed: reader.integer("seed", 17, 0..=usize::MAX) as u64,
             stratify: reader.flag("stratify", true),

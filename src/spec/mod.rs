@@ -4,6 +4,7 @@ mod aggregator;
 mod data;
 mod document;
 mod folds;
+mod judge;
 mod keys;
 mod model;
 mod preset;
@@ -12,8 +13,12 @@ mod problem;
 mod reader;
 mod resources;
 mod search;
+mod search_only;
+mod space;
+mod survey;
 mod train;
 mod trainer;
+mod unread;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,6 +35,8 @@ pub use pretrained::Pretrained;
 pub use problem::{Problem, Problems};
 pub use resources::{Devices, Resources};
 pub use search::{Budget, Direction, Prune, Race, Sampler, Search, Stop};
+pub use search_only::SearchOnly;
+pub use survey::Survey;
 pub use train::{Balance, EarlyStopping, Freeze, Loss, Memory, Precision, Schedule, Train, Warmup};
 pub use trainer::{BuiltIn, Program, Trainer};
 
@@ -37,6 +44,7 @@ use crate::metrics;
 use crate::search::space::Point;
 use crate::search::{History, Proposal, Tried, TriedState, propose};
 use document::Document;
+use judge::judge_freely;
 use reader::{Reader, nearest};
 
 /// A sweep file that can run.
@@ -49,6 +57,8 @@ pub struct Spec {
     pub folds: FoldPlan,
     pub search: Search,
     pub resources: Resources,
+    /// What the points of the space come to.
+    pub survey: Survey,
 }
 
 /// Everything that a run's result depends on besides its fold.
@@ -66,9 +76,6 @@ pub struct Override {
     pub key: String,
     pub value: Value,
 }
-
-/// Points that are resolved one by one before anything runs.
-const CHECKED_POINTS: u32 = 2_000;
 
 impl Spec {
     /// Reads a sweep file. `stem` is its name unless it gives one.
@@ -95,31 +102,26 @@ impl Spec {
         let search = reader.section("search", Search::read);
         let resources = reader.section("resources", Resources::read);
         reader.finish();
-        let trainer = if let Some(program) = program {
+        let (trainer, survey) = if let Some(program) = program {
             check_reported(&search, &document, &mut problems);
-            Trainer::Program(program)
+            (Trainer::Program(program), judge_freely(&document, &search, &mut problems))
         } else {
             check_objective(&search, &document, &mut problems);
-            match BuiltIn::read(&document, &search.space) {
-                Ok(trainer) => Trainer::BuiltIn(Box::new(trainer)),
+            match BuiltIn::read(&document, &search, &mut problems) {
+                Ok((trainer, survey)) => (Trainer::BuiltIn(Box::new(trainer)), survey),
                 Err(found) => {
                     problems.extend(found);
                     return Err(problems.sorted());
                 }
             }
         };
-        let spec = Self { name, trainer, baseline, folds, search, resources };
-        if let Trainer::BuiltIn(trainer) = &spec.trainer
-            && problems.is_empty()
-        {
-            check_space(&spec, trainer, &document, &mut problems);
-        }
-        problems.into_result(spec)
+        problems.into_result(Self { name, trainer, baseline, folds, search, resources, survey })
     }
 
     /// How many trials there will be, as far as their number is known: a budget of time can end them before.
     pub fn planned_trials(&self) -> u32 {
-        let points = self.search.space.size().and_then(|size| u32::try_from(size).ok()).unwrap_or(u32::MAX);
+        let size = || self.search.space.size().and_then(|size| u32::try_from(size).ok());
+        let points = self.survey.allowed().or_else(size).unwrap_or(u32::MAX);
         points.min(self.search.budget.trials.unwrap_or(u32::MAX))
     }
 
@@ -140,50 +142,12 @@ impl Spec {
     /// Whether a point can be run.
     pub fn accepts(&self, point: &Point) -> bool {
         match &self.trainer {
-            Trainer::BuiltIn(trainer) => trainer.config_at(point).is_ok(),
+            Trainer::BuiltIn(trainer) => trainer.accepts(&self.search, point),
             // what its parameters mean only the program knows
-            Trainer::Program(_) => true,
+            Trainer::Program(_) => self.search.space.allows(point),
         }
     }
 }
-
-/// Every point of the space must give a configuration that can run: the ends of every parameter are tried, and the
-/// points that come first.
-fn check_space(spec: &Spec, trainer: &BuiltIn, document: &Document, problems: &mut Problems) {
-    let space = &spec.search.space;
-    let line = |key: &str| document.line(key).or_else(|| document.line("search.space"));
-    for parameter in space.parameters() {
-        let table = parameter.name.split_once('.').map(|(table, _)| table);
-        if !table.is_some_and(|table| trainer::TABLES.contains(&table)) {
-            let key = document::join("search.space", &parameter.name);
-            let what = "only keys of data, text, model and train can be varied";
-            problems.add(Problem::new(&key, line(&key), what));
-        }
-    }
-    if !problems.is_empty() {
-        return;
-    }
-    let ends = space.parameters().iter().flat_map(|parameter| {
-        let values = parameter.domain.representatives().into_iter();
-        values.map(|value| space.first_point().with(&parameter.name, value))
-    });
-    let points = ends.chain(spec.first_points(CHECKED_POINTS));
-    for point in points {
-        let Err(found) = trainer.config_at(&point) else { continue };
-        for problem in found.iter() {
-            let culprit = point.iter().find(|(name, _)| **name == problem.key);
-            let key =
-                culprit.map_or_else(|| "search.space".to_owned(), |(name, _)| document::join("search.space", name));
-            if problems.iter().filter(|known| known.key == key).count() < SHOWN_PROBLEMS {
-                let what = format!("with {point}: {}: {}", problem.key, problem.what);
-                problems.add(Problem::new(&key, line(&key), what));
-            }
-        }
-    }
-}
-
-/// Problems of one parameter that are reported; the others are much like them.
-const SHOWN_PROBLEMS: usize = 2;
 
 fn check_objective(search: &Search, document: &Document, problems: &mut Problems) {
     let multi_label = document.root().get("data").is_some_and(|data| data.get("labels").is_some());
@@ -248,5 +212,7 @@ impl Override {
     }
 }
 
+#[cfg(test)]
+mod space_tests;
 #[cfg(test)]
 mod tests;

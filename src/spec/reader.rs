@@ -145,6 +145,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A list of strings.
+    pub(super) fn texts(&mut self, key: &'static str) -> Vec<String> {
+        match self.ask(key) {
+            None => Vec::new(),
+            Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
+                items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            Some(other) => {
+                self.problem(key, format!("expected a list of strings, found {other}"));
+                Vec::new()
+            }
+        }
+    }
+
     /// One of a closed list of names.
     pub(super) fn choice<T: DeserializeOwned>(&mut self, key: &'static str, default: T) -> T {
         self.optional_choice(key).unwrap_or(default)
@@ -224,6 +238,12 @@ pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> O
         .filter(|(score, _)| *score > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// The known dotted key nearest to a misspelt one: its last part must be near, because the others often are.
+pub(super) fn nearest_key<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    nearest(key, known.filter(|candidate| nearest(&last(key), [&*last(candidate)].into_iter()).is_some()))
 }
 
 /// A value as it stands in an error message.

@@ -354,3 +354,30 @@ fn programs_that_cannot_be_trainers() {
         .collect();
     assert_snapshot!(picture.join("\n"));
 }
+
+#[test]
+fn keys_without_effect_are_told() {
+    let unread = |keys: &str| {
+        let spec = Spec::parse("x", &format!("data.path = \"a.csv\"\n{keys}"), &[]);
+        let spec = spec.unwrap_or_else(|problems| panic!("{problems}"));
+        let lines = spec.unread().into_iter().map(|(key, why)| format!("{key}: {why}\n"));
+        lines.collect::<Vec<_>>().concat()
+    };
+    let layers = "model.aggregator = { heads = 2, norm = \"post\", dropout = 0.2, layers = 0 }\n";
+    let labels = "model.label_scale = false\nmodel.label_norm = true\n";
+    let cases = [
+        unread(layers),
+        unread(&format!("{labels}model.label_attention = \"none\"")),
+        unread(&format!("{labels}model.aggregator.pooling = \"max\"\nmodel.label_attention = \"label-wise\"")),
+        unread("[search.space]\n\"model.label_projection\" = [true, false]\n\"model.label_attention\" = [\"none\"]"),
+        unread(
+            "train.threshold = 0.4\ntrain.layer_decay = 0.9\ntrain.freeze = { embeddings = true, layers = \"all\" }",
+        ),
+    ];
+    assert_snapshot!(cases.join("\n"));
+    // one point that reads them is enough
+    let space = "[search.space]\n\"model.aggregator.layers\" = [0, 1]\n\"model.label_attention\" = [\"none\", \"doc\"]";
+    assert_eq!(unread(&format!("{}{labels}{space}", layers.replace(", layers = 0", ""))), "");
+    let defaults = "model.label_attention = \"none\"\nmodel.aggregator.layers = 0";
+    assert_eq!(unread(defaults), "", "what nobody wrote needs no warning");
+}

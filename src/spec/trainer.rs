@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::document::Document;
+use super::judge::Judge;
 use super::problem::Problems;
 use super::reader::{Floats, Reader, describe};
-use super::{Config, Encoder, Pretrained};
+use super::survey::{Findings, Survey, Verdict};
+use super::{Config, Encoder, Pretrained, Search};
 use crate::search::space::{Point, Space};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -50,20 +52,44 @@ const GRACE: f64 = 5.0;
 const LONGEST: f64 = 365.0 * 24.0 * 3600.0;
 
 impl BuiltIn {
-    /// The trainer of a sweep file; none of its points need be good but one.
-    pub(super) fn read(document: &Document, space: &Space) -> Result<Self, Problems> {
+    /// The trainer of a sweep file, and what the points of its space come to.
+    pub(super) fn read(
+        document: &Document,
+        search: &Search,
+        problems: &mut Problems,
+    ) -> Result<(Self, Survey), Problems> {
+        let judge = Judge { document, search };
+        judge.check_names(problems);
         // a key that is varied need not be good where it is not
         let written = config_of(document, &Point::default());
-        let first = config_of(document, &space.first_point());
-        match (written, first) {
-            (Ok(config), _) | (Err(_), Ok(config)) => Ok(Self { config, document: document.clone() }),
-            (Err(found), Err(_)) => Err(found),
+        let mut config = written.or_else(|found| config_of(document, &search.space.first_point()).map_err(|_| found));
+        let mut survey = Survey::default();
+        if problems.is_empty() {
+            let findings = Findings::of(&search.space, &|point| judge.verdict(point));
+            if let (Err(_), Some(good)) = (&config, findings.good.first()) {
+                config = config_of(document, good);
+            }
+            if let Ok(config) = &config {
+                judge.tell(&findings, config, problems);
+            }
+            survey = findings.survey;
         }
+        config.map(|config| (Self { config, document: document.clone() }, survey))
     }
 
-    /// The configuration at a point of the space.
+    /// The configuration at a point, whatever the constraints say.
     pub fn config_at(&self, point: &Point) -> Result<Config, Problems> {
         config_of(&self.document, point)
+    }
+
+    /// Whether a point may be, and has a configuration that can run.
+    pub(super) fn accepts(&self, search: &Search, point: &Point) -> bool {
+        matches!(Judge { document: &self.document, search }.verdict(point), Verdict::Good)
+    }
+
+    /// Whether the file has a value for a key.
+    pub(super) fn writes(&self, key: &str) -> bool {
+        self.document.has(key)
     }
 
     /// Every pretrained encoder that a point of the space can ask for.

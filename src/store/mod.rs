@@ -19,8 +19,8 @@ pub use layout::{fold_directory, log_path, sweep_directory};
 pub use query::{Cell, Column, Table, View, schema};
 pub use read::Reader;
 pub use rows::{
-    CheckpointRow, LeaderboardRow, MetricRow, PredictionRow, Recorded, RunRow, RunState, SweepRecord, SweepRow,
-    SweepState, TrialRow, TrialState,
+    CheckpointRow, GivenUp, LeaderboardRow, MetricRow, PredictionRow, Recorded, RunRow, RunState, SweepRecord,
+    SweepRow, SweepState, TrialRow, TrialState,
 };
 pub use writer::Writer;
 
@@ -70,7 +70,7 @@ pub struct NewSweep {
     pub data_sha256: Option<String>,
     /// In the order of the probabilities of a prediction.
     pub classes: Vec<String>,
-    /// What the names of the hub's models meant: their commits.
+    /// What the names of pretrained encoders meant: a commit of the hub, or a hash of a directory's files.
     pub encoders: BTreeMap<String, String>,
     pub host: String,
 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::statements::{
-    Db, free_name, insert_sweep, json, measured, next_seq, predicted, rest_trials, run_ended, run_started, saved,
-    sweep_ended, sweep_resumed, sweep_started, touched, trial_ended, trial_proposed, trial_reopened, trial_running,
+    Db, free_name, insert_sweep, json, measured, next_seq, predicted, rest_trials, run_ended, run_started, runs_lost,
+    saved, sweep_converged, sweep_ended, sweep_resumed, sweep_started, touched, trial_ended, trial_given_up,
+    trial_proposed, trial_reopened, trial_running,
 };
 use super::{Millis, NewSweep, SweepKey};
 use crate::protocol::Measurement;
@@ -54,6 +55,7 @@ impl Projection {
         match fact {
             Fact::SweepStarted => sweep_started(db, sweep, at).await,
             Fact::SweepResumed => {
+                runs_lost(db, sweep).await?;
                 sweep_resumed(db, sweep, at).await?;
                 rest_trials(db, sweep).await
             }
@@ -68,7 +70,11 @@ impl Projection {
                 let id = self.run(db, sweep, *run).await?;
                 run_ended(db, id, end, at).await
             }
-            Fact::TrialEnded { trial, end } => trial_ended(db, sweep, *trial, end, at).await,
+            Fact::TrialEnded { trial, end } => {
+                trial_ended(db, sweep, *trial, end, at).await?;
+                trial_given_up(db, sweep, *trial, end).await
+            }
+            Fact::Converged { why } => sweep_converged(db, sweep, why).await,
             Fact::TrialReopened { trial } => trial_reopened(db, sweep, *trial).await,
             Fact::SweepEnded { end } => {
                 sweep_ended(db, sweep, end, at).await?;

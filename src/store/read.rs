@@ -111,6 +111,15 @@ impl Reader {
         self.all(query.bind(sweep)).await
     }
 
+    /// Seconds of all runs together, the baseline's aside. One that is lost counts to its coordinator's last sign of life.
+    pub async fn device_seconds(&self, sweep: SweepKey) -> Result<f64, StoreError> {
+        let query = sqlx::query_scalar(
+            "select coalesce(sum(coalesce(r.ended_ms, max(r.started_ms, s.touched_ms)) - r.started_ms), 0) / 1000.0 \
+             from sweep s join trial t on t.sweep = s.id join run r on r.trial = t.id where s.id = ? and t.number >= 0",
+        );
+        query.bind(sweep.0).fetch_one(&self.pool).await.map_err(failed(&self.path, "read"))
+    }
+
     /// The baseline, if the sweep has one.
     pub async fn baseline(&self, sweep: &str) -> Result<Option<TrialRow>, StoreError> {
         self.optional(sqlx::query("select * from trials where sweep = ? and baseline").bind(sweep)).await

@@ -28,7 +28,7 @@ pub struct SweepRecord {
     pub documents: Option<u64>,
     pub data_sha256: Option<String>,
     pub classes: Vec<String>,
-    /// What the names of the hub's models meant when it began: their commits.
+    /// What the names of pretrained encoders meant when it began: a commit of the hub, or a hash of a directory's files.
     pub encoders: BTreeMap<String, String>,
     /// Of the `sweep` that made it.
     pub version: String,
@@ -65,6 +65,14 @@ pub struct SweepRow {
     /// Runs of one finished trial.
     pub folds: u32,
     pub baseline_score: Option<f64>,
+    /// Trials given up between their folds.
+    pub raced_out: u32,
+    /// Trials given up between epochs.
+    pub pruned: u32,
+    /// Folds of both that were never started.
+    pub folds_saved: u32,
+    /// Why it could stop before its budget is spent.
+    pub converged: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -80,6 +88,7 @@ pub struct TrialRow {
     pub seconds: Option<f64>,
     pub why: Option<String>,
     pub score_so_far: Option<f64>,
+    pub given_up: Option<GivenUp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -143,8 +152,19 @@ pub struct LeaderboardRow {
     pub trial: TrialId,
     pub score: f64,
     pub score_se: Option<f64>,
-    pub tied_with_best: bool,
+    /// None where a single fold allows no comparison.
+    pub tied_with_best: Option<bool>,
     pub params: Point,
+    /// Its score less the best's, over the folds that both have.
+    pub difference: Option<f64>,
+    pub difference_se: Option<f64>,
+}
+
+impl LeaderboardRow {
+    /// Whether it is not the best and cannot be told from it.
+    pub fn is_tied(&self) -> bool {
+        self.rank > 1 && self.tied_with_best == Some(true)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
@@ -168,6 +188,17 @@ pub enum TrialState {
     Pruned,
     Failed,
     Cancelled,
+}
+
+/// What ended a trial in the state `pruned`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[serde(rename_all = "lowercase")]
+#[sqlx(rename_all = "lowercase")]
+pub enum GivenUp {
+    /// Between its folds.
+    Race,
+    /// Between the epochs of one of them.
+    Prune,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
@@ -227,6 +258,7 @@ impl FromRow<'_, SqliteRow> for TrialRow {
             seconds: row.try_get("seconds")?,
             why: row.try_get("why")?,
             score_so_far: row.try_get("score_so_far")?,
+            given_up: row.try_get("given_up")?,
         })
     }
 }
@@ -303,6 +335,8 @@ impl FromRow<'_, SqliteRow> for LeaderboardRow {
             score_se: row.try_get("score_se")?,
             tied_with_best: row.try_get("tied_with_best")?,
             params: json(row, "params")?,
+            difference: row.try_get("difference")?,
+            difference_se: row.try_get("difference_se")?,
         })
     }
 }

@@ -101,6 +101,7 @@ pub(super) async fn sweep_resumed(db: &mut Db, sweep: SweepKey, at: Millis) -> s
 pub(super) async fn sweep_ended(db: &mut Db, sweep: SweepKey, end: &SweepEnd, at: Millis) -> sqlx::Result<()> {
     let (state, why) = match end {
         SweepEnd::Finished => ("finished", None),
+        SweepEnd::Enough { why } => ("finished", Some(why)),
         SweepEnd::Stopped { why } => ("stopped", Some(why)),
     };
     sqlx::query(
@@ -161,6 +162,7 @@ pub(super) async fn trial_ended(
     let (state, score, score_se, why) = match end {
         TrialEnd::Finished { score, score_se } => ("finished", Some(*score), *score_se, None),
         TrialEnd::Failed { why } => ("failed", None, None, Some(why)),
+        TrialEnd::Dropped { why } | TrialEnd::Pruned { why } => ("pruned", None, None, Some(why)),
     };
     sqlx::query(
         "update trial set state = ?, score = ?, score_se = ?, why = ?, ended_ms = ? where sweep = ? and number = ?",
@@ -172,6 +174,38 @@ pub(super) async fn trial_ended(
     .bind(at.0)
     .bind(sweep.0)
     .bind(trial.0)
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// What it was that ended a trial before its last fold.
+pub(super) async fn trial_given_up(db: &mut Db, sweep: SweepKey, trial: TrialId, end: &TrialEnd) -> sqlx::Result<()> {
+    let by = match end {
+        TrialEnd::Dropped { .. } => "race",
+        TrialEnd::Pruned { .. } => "prune",
+        TrialEnd::Finished { .. } | TrialEnd::Failed { .. } => return Ok(()),
+    };
+    sqlx::query("update trial set given_up = ? where sweep = ? and number = ?")
+        .bind(by)
+        .bind(sweep.0)
+        .bind(trial.0)
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+pub(super) async fn sweep_converged(db: &mut Db, sweep: SweepKey, why: &str) -> sqlx::Result<()> {
+    sqlx::query("update sweep set converged = ? where id = ?").bind(why).bind(sweep.0).execute(db).await.map(drop)
+}
+
+/// Runs that were lost with their coordinator took until its last sign of life, not until somebody noticed.
+pub(super) async fn runs_lost(db: &mut Db, sweep: SweepKey) -> sqlx::Result<()> {
+    sqlx::query(
+        "update run set ended_ms = max(started_ms, (select touched_ms from sweep where id = ?1)) \
+         where state = 'running' and trial in (select id from trial where sweep = ?1)",
+    )
+    .bind(sweep.0)
     .execute(db)
     .await
     .map(drop)
@@ -202,7 +236,8 @@ pub(super) async fn run_started(db: &mut Db, run: i64, slot: SlotId, place: &Pla
 pub(super) async fn run_ended(db: &mut Db, run: i64, end: &RunEnd, at: Millis) -> sqlx::Result<()> {
     let end = Ending::of(end);
     sqlx::query(
-        "update run set state = ?, why = ?, score = ?, best_epoch = ?, epochs = ?, peak_memory_mb = ?, ended_ms = ? \
+        "update run set state = ?, why = ?, score = ?, best_epoch = ?, epochs = ?, peak_memory_mb = ?, \
+         ended_ms = coalesce(ended_ms, ?) \
          where id = ?",
     )
     .bind(end.state)
@@ -243,6 +278,9 @@ impl<'a> Ending<'a> {
             RunEnd::Failed { why } | RunEnd::Crashed { why } => because("failed", why),
             RunEnd::Interrupted { why } => because("interrupted", why),
             RunEnd::Cancelled { why } => because("cancelled", why),
+            RunEnd::Pruned { why, score, best_epoch, epochs } => {
+                Self { score: *score, best_epoch: *best_epoch, epochs: *epochs, ..because("pruned", why) }
+            }
         }
     }
 }

@@ -84,6 +84,10 @@ pub enum Fact {
         trial: TrialId,
         end: TrialEnd,
     },
+    /// What is left to gain is less than what cross-validation can tell. Said once.
+    Converged {
+        why: String,
+    },
     /// A failed trial gets another chance.
     TrialReopened {
         trial: TrialId,
@@ -125,6 +129,17 @@ pub enum RunEnd {
     Cancelled {
         why: String,
     },
+    /// Its trial was given up, after its own epochs or between the folds.
+    Pruned {
+        why: String,
+        /// The best so far; none without an epoch.
+        #[serde(default)]
+        score: Option<f64>,
+        #[serde(default)]
+        best_epoch: Option<u32>,
+        #[serde(default)]
+        epochs: Option<u32>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,12 +153,24 @@ pub enum TrialEnd {
     Failed {
         why: String,
     },
+    /// Raced out: other trials were better on the folds that it had.
+    Dropped {
+        why: String,
+    },
+    /// The curve of one of its folds fell behind those of other trials.
+    Pruned {
+        why: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SweepEnd {
     Finished,
+    /// More could be tried, but the budget is spent, or nothing better is to be expected.
+    Enough {
+        why: String,
+    },
     /// Trials are left; `sweep resume` continues.
     Stopped {
         why: String,

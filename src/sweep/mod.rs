@@ -3,7 +3,10 @@
 //! [`Sweep::handle`] decides by recording facts and applying them to itself, so that replaying the recorded facts
 //! ([`Sweep::replay`]) gives the same state: that is how a sweep resumes.
 
+mod budget;
+mod contest;
 mod fact;
+mod next;
 mod trial;
 
 pub use fact::{Fact, FoldId, Place, RunEnd, RunId, SlotId, SweepEnd, TrialEnd, TrialId};
@@ -12,9 +15,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::protocol::{Checkpoint, Done, Measurement, Prediction};
+use crate::search::prune::Curve;
 use crate::search::space::Point;
 use crate::search::{self, History, Proposal, Tried, TriedState};
-use crate::spec::Spec;
+use crate::spec::{Race, Spec};
+use next::{Next, Waiting, next_run};
 use trial::{FoldState, Trial};
 
 /// What a sweep is to do; it does not change while it runs.
@@ -59,6 +64,8 @@ pub enum Event {
         run: RunId,
         exit: Exit,
     },
+    /// What the sweep has spent since it began, in all its sessions.
+    Elapsed(Elapsed),
     /// Let the runs end, start no more.
     Stop {
         why: String,
@@ -67,6 +74,13 @@ pub enum Event {
     Kill {
         why: String,
     },
+}
+
+/// Of the clock, and of all runs together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Elapsed {
+    pub seconds: f64,
+    pub device_seconds: f64,
 }
 
 /// How a run's process ended.
@@ -91,6 +105,7 @@ pub enum Effect {
     },
     Terminate {
         run: RunId,
+        why: String,
     },
     /// All is done; the coordinator can leave.
     Leave(SweepEnd),
@@ -102,6 +117,9 @@ pub struct Sweep {
     phase: Phase,
     trials: BTreeMap<TrialId, Trial>,
     slots: Vec<Option<RunId>>,
+    elapsed: Elapsed,
+    /// Why it could stop before its budget says so.
+    converged: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -121,7 +139,8 @@ enum Phase {
 impl Sweep {
     pub fn new(plan: Plan) -> Self {
         let slots = vec![None; plan.slots as usize];
-        Self { plan, phase: Phase::Running, trials: BTreeMap::new(), slots }
+        let (phase, trials) = (Phase::Running, BTreeMap::new());
+        Self { plan, phase, trials, slots, elapsed: Elapsed::default(), converged: None }
     }
 
     /// The state that these facts lead to.
@@ -148,13 +167,13 @@ impl Sweep {
 
     /// What the search knows of the trials.
     fn history(&self) -> History {
-        let folds = self.plan.spec.folds.k;
-        let of_space = self.trials.range(TrialId(0)..).map(|(_, trial)| Tried {
+        let of_space = self.of_space().map(|(_, trial)| Tried {
             point: trial.point.clone(),
-            scores: trial.scores().map(|(id, score)| (id.repeat * folds + id.fold, score)).collect(),
+            scores: self.numbered(trial).collect(),
             state: match trial.end {
                 None => TriedState::Open,
                 Some(TrialEnd::Finished { .. }) => TriedState::Finished,
+                Some(TrialEnd::Dropped { .. } | TrialEnd::Pruned { .. }) => TriedState::Dropped,
                 Some(TrialEnd::Failed { .. }) => TriedState::Failed,
             },
         });
@@ -163,6 +182,11 @@ impl Sweep {
 
     /// The point of the next trial, if the budget has room for one.
     fn next_point(&self) -> Option<Point> {
+        if self.no_room().is_some() { None } else { self.point_left() }
+    }
+
+    /// The point that would be next if time and runs had no limit.
+    fn point_left(&self) -> Option<Point> {
         let spec = &self.plan.spec;
         if spec.search.budget.trials.is_some_and(|most| self.proposed() >= most) {
             return None;
@@ -171,6 +195,23 @@ impl Sweep {
             Proposal::Point { point, .. } => Some(point),
             Proposal::Exhausted { .. } => None,
         }
+    }
+
+    fn is_open(&self) -> bool {
+        self.trials.values().any(|trial| trial.end.is_none())
+    }
+
+    /// The runs that could be started, and whether their trials race.
+    fn waiting(&self) -> (Vec<Waiting>, bool) {
+        let field = self.field().filter(|_| self.plan.spec.search.race != Race::Off);
+        let open = self.trials().filter(|(_, trial)| trial.end.is_none());
+        let waiting = open.flat_map(|(id, trial)| {
+            let running = self.slots.iter().flatten().any(|run| run.trial == id);
+            let lead = field.as_ref().and_then(|field| self.lead(field, trial));
+            trial.waiting(id).map(move |run| Waiting { run, running, lead })
+        });
+        let is_free = |waiting: &Waiting| !self.slots.contains(&Some(waiting.run)) && !self.is_beyond(waiting.run);
+        (waiting.filter(is_free).collect(), field.is_some())
     }
 
     /// Decides what follows from an event.
@@ -212,8 +253,16 @@ impl Sweep {
                     trial.reopen();
                 }
             }
+            Fact::Measured { run, measurement } => {
+                if let Some((epoch, score)) = self.objective_of(measurement)
+                    && let Some(trial) = self.trials.get_mut(&run.trial)
+                {
+                    trial.measure(run.fold, epoch, score);
+                }
+            }
+            Fact::Converged { why } => self.converged = Some(why.clone()),
             Fact::SweepEnded { end } => self.phase = Phase::Ended(end.clone()),
-            Fact::Measured { .. } | Fact::Saved { .. } | Fact::Predicted { .. } => {}
+            Fact::Saved { .. } | Fact::Predicted { .. } => {}
         }
     }
 }
@@ -250,13 +299,14 @@ impl Effects<'_> {
                 self.sweep.phase = Phase::Draining { why: format!("a run could not be started: {why}") };
                 self.end_run(run, RunEnd::Interrupted { why });
             }
-            Event::Measured { run, measurement } => self.record(Fact::Measured { run, measurement }),
+            Event::Measured { run, measurement } => self.measured(run, measurement),
             Event::Saved { run, checkpoint } => self.record(Fact::Saved { run, checkpoint }),
             Event::Predicted { run, predictions } => self.record(Fact::Predicted { run, predictions }),
             Event::Exited { run, exit } => {
                 let end = self.judge(run, exit);
                 self.end_run(run, end);
             }
+            Event::Elapsed(elapsed) => self.sweep.elapsed = elapsed,
             Event::Stop { why } => {
                 if self.sweep.phase == Phase::Running {
                     self.sweep.phase = Phase::Draining { why };
@@ -264,10 +314,10 @@ impl Effects<'_> {
                 }
             }
             Event::Kill { why } => {
-                self.sweep.phase = Phase::Killing { why };
                 for run in self.sweep.slots.clone().into_iter().flatten() {
-                    self.list.push(Effect::Terminate { run });
+                    self.list.push(Effect::Terminate { run, why: why.clone() });
                 }
+                self.sweep.phase = Phase::Killing { why };
                 self.fill();
             }
         }
@@ -278,8 +328,9 @@ impl Effects<'_> {
         let first = self.sweep.trials.is_empty();
         self.record(if first { Fact::SweepStarted } else { Fact::SweepResumed });
         for run in self.sweep.trials().flat_map(|(id, trial)| trial.running(id)).collect::<Vec<_>>() {
-            let why = "lost: its coordinator ended".to_owned();
-            self.record(Fact::RunEnded { run, end: RunEnd::Interrupted { why } });
+            let lost = || RunEnd::Interrupted { why: "lost: its coordinator ended".to_owned() };
+            let end = if self.given_up(run).is_some() { self.pruned(run) } else { lost() };
+            self.record(Fact::RunEnded { run, end });
         }
         self.sweep.slots.fill(None);
         if self.sweep.plan.spec.baseline && self.sweep.trial(TrialId::BASELINE).is_none() {
@@ -301,6 +352,7 @@ impl Effects<'_> {
                 let objective = &self.sweep.plan.spec.search.objective;
                 RunEnd::Failed { why: format!("its {objective} is {}", done.score) }
             }
+            (Exit::Failed { .. } | Exit::Crashed { .. }, _) if self.given_up(run).is_some() => self.pruned(run),
             (Exit::Failed { why }, _) => RunEnd::Failed { why },
             (Exit::Crashed { .. }, Phase::Killing { why }) => RunEnd::Interrupted { why: why.clone() },
             (Exit::Crashed { why }, _) => {
@@ -313,34 +365,79 @@ impl Effects<'_> {
         }
     }
 
+    /// An epoch is judged once, however often it is measured.
+    fn measured(&mut self, run: RunId, measurement: Measurement) {
+        let epoch = self.sweep.objective_of(&measurement).map(|(epoch, _)| epoch);
+        let last = self.sweep.curve(run).and_then(Curve::epochs);
+        self.record(Fact::Measured { run, measurement });
+        if epoch > last
+            && let Some(end) = self.sweep.outrun(run)
+        {
+            self.end_trial(run.trial, end);
+        }
+    }
+
+    /// Why the trial of a run was given up, if it was.
+    fn given_up(&self, run: RunId) -> Option<&str> {
+        self.sweep.trial(run.trial)?.given_up()
+    }
+
+    /// How a run ends whose trial was given up.
+    fn pruned(&self, run: RunId) -> RunEnd {
+        let curve = self.sweep.curve(run);
+        let best = curve.and_then(|curve| curve.best(self.sweep.plan.spec.search.direction));
+        RunEnd::Pruned {
+            why: self.given_up(run).unwrap_or_default().to_owned(),
+            score: best.map(|(_, score)| score),
+            best_epoch: best.map(|(epoch, _)| epoch),
+            epochs: curve.and_then(Curve::epochs),
+        }
+    }
+
     fn end_run(&mut self, run: RunId, end: RunEnd) {
         self.record(Fact::RunEnded { run, end });
         self.settle();
         self.fill();
     }
 
-    /// Ends the trials whose last fold is decided, and those that cannot be finished any more.
+    /// Ends the trials whose last fold is decided, those that cannot be finished any more, and those that are not worth
+    /// it.
     fn settle(&mut self) {
         let retries = self.sweep.plan.retries;
         let ends: Vec<(TrialId, TrialEnd)> =
             self.sweep.trials().filter_map(|(id, trial)| Some((id, trial.verdict(retries)?))).collect();
+        let is_news = ends.iter().any(|(_, end)| matches!(end, TrialEnd::Finished { .. }));
         for (trial, end) in ends {
-            let failed = matches!(end, TrialEnd::Failed { .. });
-            self.record(Fact::TrialEnded { trial, end });
-            if failed {
-                for run in self.sweep.slots.clone().into_iter().flatten().filter(|run| run.trial == trial) {
-                    self.list.push(Effect::Terminate { run });
-                }
-            }
+            self.end_trial(trial, end);
+        }
+        for (trial, end) in self.sweep.raced_out() {
+            self.end_trial(trial, end);
+        }
+        if is_news && let Some(why) = self.sweep.converges() {
+            self.record(Fact::Converged { why });
         }
     }
 
-    /// Gives every free slot a run: the next fold of the oldest open trial, else of a new one.
+    /// Its runs that still go on are stopped.
+    fn end_trial(&mut self, trial: TrialId, end: TrialEnd) {
+        let why = match &end {
+            TrialEnd::Finished { .. } => None,
+            TrialEnd::Failed { .. } => Some("another fold of its trial failed".to_owned()),
+            TrialEnd::Dropped { why } | TrialEnd::Pruned { why } => Some(why.clone()),
+        };
+        self.record(Fact::TrialEnded { trial, end });
+        let Some(why) = why else { return };
+        for run in self.sweep.slots.clone().into_iter().flatten().filter(|run| run.trial == trial) {
+            self.list.push(Effect::Terminate { run, why: why.clone() });
+        }
+    }
+
+    /// Gives every free slot a run.
     fn fill(&mut self) {
         while self.sweep.phase == Phase::Running
             && let Some(slot) = self.sweep.slots.iter().position(Option::is_none)
         {
-            let Some(run) = self.waiting().or_else(|| self.propose()) else {
+            let Some(run) = self.next() else {
                 break;
             };
             self.sweep.slots[slot] = Some(run);
@@ -349,34 +446,38 @@ impl Effects<'_> {
         if self.sweep.slots.iter().any(Option::is_some) {
             return;
         }
+        let is_left = || self.sweep.is_open() || self.sweep.next_point().is_some();
         let end = match &self.sweep.phase {
             Phase::Ended(_) => return,
-            Phase::Running => SweepEnd::Finished,
-            Phase::Draining { why } | Phase::Killing { why } => self.stopped_or_finished(why.clone()),
+            Phase::Running => match self.sweep.no_room() {
+                Some(why) if self.sweep.is_open() || self.sweep.point_left().is_some() => SweepEnd::Enough { why },
+                _ => SweepEnd::Finished,
+            },
+            // a stop that came when nothing was left to do stopped nothing
+            Phase::Draining { why } | Phase::Killing { why } if is_left() => SweepEnd::Stopped { why: why.clone() },
+            Phase::Draining { .. } | Phase::Killing { .. } => SweepEnd::Finished,
         };
         self.record(Fact::SweepEnded { end: end.clone() });
         self.list.push(Effect::Leave(end));
     }
 
-    /// A stop that came when nothing was left to do stopped nothing.
-    fn stopped_or_finished(&self, why: String) -> SweepEnd {
-        let open = self.sweep.trials().any(|(_, trial)| trial.end.is_none());
-        if open || self.sweep.next_point().is_some() { SweepEnd::Stopped { why } } else { SweepEnd::Finished }
-    }
-
-    fn waiting(&self) -> Option<RunId> {
-        let taken = |run: &RunId| self.sweep.slots.contains(&Some(*run));
-        self.sweep
-            .trials()
-            .filter(|(_, trial)| trial.end.is_none())
-            .find_map(|(id, trial)| trial.waiting(id).find(|run| !taken(run)))
+    /// The run for a free slot. No slot stays empty while something can be done.
+    fn next(&mut self) -> Option<RunId> {
+        if self.sweep.out_of_time().is_some() {
+            return None;
+        }
+        let (waiting, racing) = self.sweep.waiting();
+        match next_run(&waiting, racing) {
+            Next::Fold(run) => Some(run),
+            Next::NewTrial => self.propose().or_else(|| waiting.first().map(|waiting| waiting.run)),
+        }
     }
 
     fn propose(&mut self) -> Option<RunId> {
-        let number = self.sweep.proposed();
+        let trial = TrialId(self.sweep.proposed() as i32);
         let point = self.sweep.next_point()?;
-        self.record(Fact::TrialProposed { trial: TrialId(number as i32), point });
-        self.waiting()
+        self.record(Fact::TrialProposed { trial, point });
+        self.sweep.trial(trial)?.waiting(trial).next()
     }
 
     fn slot_of(&self, run: RunId) -> Option<SlotId> {

@@ -7,18 +7,24 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::*;
+use crate::protocol::Split;
+use crate::spec::{Prune, Race};
 
+mod contests;
+
+/// Without a race.
 fn plan(values: &[i64], k: u32, slots: u32) -> Plan {
     let file = format!("baseline = false\ndata.path = \"a.csv\"\n[search.space]\n\"train.seed\" = {values:?}");
     let mut spec = Spec::parse("test", &file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
     spec.folds.k = k;
+    spec.search.race = Race::Off;
     Plan { spec: Arc::new(spec), slots, retries: 1 }
 }
 
-fn with_baseline(plan: Plan) -> Plan {
+fn with_baseline(plan: &Plan) -> Plan {
     let mut spec = (*plan.spec).clone();
     spec.baseline = true;
-    Plan { spec: Arc::new(spec), ..plan }
+    Plan { spec: Arc::new(spec), ..*plan }
 }
 
 fn run(trial: i32, fold: u32, attempt: u32) -> RunId {
@@ -41,7 +47,7 @@ fn crashed(run: RunId) -> Event {
 fn show(effect: &Effect) -> String {
     match effect {
         Effect::Spawn { run, slot } => format!("spawn {run} on {}", slot.0),
-        Effect::Terminate { run } => format!("terminate {run}"),
+        Effect::Terminate { run, why } => format!("terminate {run}: {why}"),
         Effect::Leave(end) => format!("leave {end:?}"),
         Effect::Record(fact) => match fact {
             Fact::TrialProposed { trial, point } => format!("trial {trial}: {point}"),
@@ -154,7 +160,7 @@ fn a_score_that_is_no_number_fails_the_trial() {
 /// Its folds come first and have no number of the space; that it fails fails nothing.
 #[test]
 fn a_baseline_comes_first_and_fails_alone() {
-    let plan = with_baseline(plan(&[7], 2, 1));
+    let plan = with_baseline(&plan(&[7], 2, 1));
     let mut sweep = Sweep::new(plan.clone());
     let baseline = |fold, attempt| RunId { trial: TrialId::BASELINE, ..run(0, fold, attempt) };
     let failed = Event::Exited { run: baseline(1, 1), exit: Exit::Failed { why: "no such file".into() } };
@@ -199,21 +205,32 @@ enum Fate {
     Done,
     Failed,
     Crashed,
+    Epoch,
     Lost,
     Stop,
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![6 => Just(Fate::Done), 1 => Just(Fate::Failed), 2 => Just(Fate::Crashed), 1 => Just(Fate::Lost), 1 => Just(Fate::Stop)]
+    prop_oneof![6 => Just(Fate::Done), 4 => Just(Fate::Epoch), 1 => Just(Fate::Failed), 2 => Just(Fate::Crashed), 1 => Just(Fate::Lost), 1 => Just(Fate::Stop)]
 }
 
 proptest! {
     /// A run is handed out once, a slot holds one run, a trial ends once, nothing starts after a stop, the recorded
-    /// facts replay to the same state, and a baseline takes no point from the space.
+    /// facts replay to the same state, and a baseline takes no point from the space. Whatever is given up, the best has
+    /// all its folds, and nobody is given up without a best.
     #[test]
-    fn laws(slots in 1u32..5, k in 1u32..4, trials in 1i64..6, baseline: bool, fates in prop::collection::vec((fate(), 0usize..8), 0..80)) {
+    fn laws(
+        slots in 1u32..5, k in 1u32..4, trials in 1i64..6, baseline: bool,
+        race in prop_oneof![Just(Race::Off), Just(Race::Forgiving), Just(Race::Paired), Just(Race::Posterior)],
+        prune in prop_oneof![Just(Prune::Off), Just(Prune::Median), Just(Prune::Asha)],
+        fates in prop::collection::vec((fate(), 0usize..8), 0..80),
+    ) {
         let plan = plan(&(0..trials).collect::<Vec<_>>(), k, slots);
-        let plan = if baseline { with_baseline(plan) } else { plan };
+        let mut spec = (*plan.spec).clone();
+        (spec.search.race, spec.search.prune) = (race, prune);
+        let plan = Plan { spec: Arc::new(spec), ..plan };
+        let mut epochs = BTreeMap::<RunId, u32>::new();
+        let plan = if baseline { with_baseline(&plan) } else { plan };
         let mut sweep = Sweep::new(plan.clone());
         let (mut facts, mut live, mut seen, mut ended) = (Vec::new(), Vec::<(RunId, SlotId)>::new(), BTreeSet::new(), BTreeSet::new());
         let mut stopped = false;
@@ -239,7 +256,7 @@ proptest! {
                             }
                             facts.push(fact);
                         }
-                        Effect::Terminate { run } => prop_assert!(live.iter().any(|(other, _)| *other == run)),
+                        Effect::Terminate { run, .. } => prop_assert!(live.iter().any(|(other, _)| *other == run)),
                         Effect::Leave(end) => { prop_assert!(left.is_none() && live.is_empty()); left = Some(end); }
                     }
                 }
@@ -249,7 +266,14 @@ proptest! {
             let (fate, pick) = fates.next().unwrap_or((Fate::Done, 0));
             let (run, _) = live[pick % live.len()];
             queue.push(match fate {
-                Fate::Done => done(run, 0.5),
+                Fate::Done => done(run, 0.5 + 0.0625 * pick as f64),
+                Fate::Epoch => {
+                    let epoch = epochs.entry(run).or_default();
+                    *epoch += 1;
+                    let score = if pick == 7 { f64::NAN } else { pick as f64 };
+                    let values = [("macro_f1".to_owned(), score)].into();
+                    Event::Measured { run, measurement: Measurement { epoch: *epoch, step: 1, split: Split::Validation, values } }
+                }
                 Fate::Failed => Event::Exited { run, exit: Exit::Failed { why: "bad".into() } },
                 Fate::Crashed => crashed(run),
                 Fate::Stop => { stopped = true; Event::Stop { why: "stop".into() } }
@@ -265,6 +289,10 @@ proptest! {
         let again = Sweep::replay(plan, &facts);
         prop_assert_eq!(&again.trials, &sweep.trials);
         prop_assert_eq!(&again.phase, &sweep.phase);
+        let of_space = || sweep.trials().filter(|(id, _)| !id.is_baseline()).map(|(_, trial)| trial);
+        prop_assert!(of_space().filter(|trial| trial.finished()).all(|trial| trial.scores().count() == k as usize));
+        let is_given_up = of_space().any(|trial| trial.given_up().is_some());
+        prop_assert!(!is_given_up || of_space().any(Trial::finished), "nobody is left");
         if left == Some(SweepEnd::Finished) {
             prop_assert_eq!(ended.len(), trials as usize + usize::from(baseline));
             let of_space = sweep.trials().filter(|(id, _)| !id.is_baseline());

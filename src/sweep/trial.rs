@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::fact::{FoldId, RunEnd, RunId, TrialEnd, TrialId};
+use crate::crossval::standard_error;
+use crate::search::prune::Curve;
 use crate::search::space::Point;
 use crate::spec::FoldPlan;
 
@@ -19,6 +21,8 @@ struct Progress {
     state: FoldState,
     attempts: u32,
     crashes: u32,
+    /// The objective after each epoch, whichever attempt measured it.
+    curve: Curve,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,6 +65,34 @@ impl Trial {
         matches!(self.end, Some(TrialEnd::Failed { .. }))
     }
 
+    pub(super) fn finished(&self) -> bool {
+        matches!(self.end, Some(TrialEnd::Finished { .. }))
+    }
+
+    /// Why it was given up, if it was.
+    pub(super) fn given_up(&self) -> Option<&str> {
+        match &self.end {
+            Some(TrialEnd::Dropped { why } | TrialEnd::Pruned { why }) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Takes note of the objective after an epoch; false if that was known.
+    pub(super) fn measure(&mut self, fold: FoldId, epoch: u32, score: f64) -> bool {
+        self.folds.get_mut(&fold).is_some_and(|progress| progress.curve.add(epoch, score))
+    }
+
+    /// The curve of a fold, and whether that is all of it.
+    pub(super) fn curve(&self, fold: FoldId) -> Option<(&Curve, bool)> {
+        let progress = self.folds.get(&fold)?;
+        Some((&progress.curve, matches!(progress.state, FoldState::Finished { .. })))
+    }
+
+    /// Folds that were begun, however often.
+    pub(super) fn begun(&self) -> impl Iterator<Item = FoldId> {
+        self.folds.iter().filter(|(_, progress)| progress.attempts > 0).map(|(fold, _)| *fold)
+    }
+
     pub(super) fn set(&mut self, fold: FoldId, state: FoldState) {
         if let Some(progress) = self.folds.get_mut(&fold) {
             if let FoldState::Running { attempt } = state {
@@ -82,7 +114,7 @@ impl Trial {
                 progress.crashes += 1;
                 FoldState::Crashed { why: why.clone() }
             }
-            RunEnd::Interrupted { .. } | RunEnd::Cancelled { .. } => FoldState::Waiting,
+            RunEnd::Interrupted { .. } | RunEnd::Cancelled { .. } | RunEnd::Pruned { .. } => FoldState::Waiting,
         };
     }
 
@@ -134,20 +166,15 @@ impl Trial {
         if scores.len() < self.folds.len() {
             return None;
         }
-        Some(TrialEnd::Finished { score: mean(&scores), score_se: standard_error(&scores) })
+        Some(TrialEnd::Finished { score: mean(&scores), score_se: standard_error(&scores, self.k()) })
+    }
+
+    /// Folds of one repeat.
+    fn k(&self) -> u32 {
+        self.folds.keys().filter(|fold| fold.repeat == 0).count() as u32
     }
 }
 
 fn mean(scores: &[f64]) -> f64 {
     scores.iter().sum::<f64>() / scores.len() as f64
-}
-
-/// Of the mean, from the spread between folds; none for a single fold.
-fn standard_error(scores: &[f64]) -> Option<f64> {
-    if scores.len() < 2 {
-        return None;
-    }
-    let (n, mean) = (scores.len() as f64, mean(scores));
-    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    Some((variance / n).sqrt())
 }

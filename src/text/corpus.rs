@@ -16,10 +16,10 @@ use thiserror::Error;
 
 use super::encode::Tokens;
 use super::files::write_atomically;
-use super::load::{DataError, DocumentLabels, Documents, load};
+use super::load::{DataError, DocumentLabels, Documents, documents, read};
 use super::normalize::normalize;
 use super::profile::Profile;
-use super::tokenize::{Special, Tokenizer, TokenizerError};
+use super::tokenize::{Special, TOKENIZER_FILES, Tokenizer, TokenizerError};
 use super::windows::{unit_windows, windows};
 use crate::spec::{Config, Encoder, Model, Scratch, Segmentation};
 
@@ -78,18 +78,22 @@ pub enum CorpusError {
 /// Makes the file of a configuration's tokenised documents in `cache`, unless it is there, and says where. Paths of the
 /// configuration are relative to `project`; a pretrained encoder is the directory that it was found in.
 pub fn prepare(project: &Path, cache: &Path, config: &Config) -> Result<PathBuf, CorpusError> {
-    let key = key(project, config)?;
+    // read once: what is tokenised is what has this hash, whoever writes the file meanwhile
+    let source = project.join(&config.data.path);
+    let bytes = read(&source)?;
+    let data_sha256 = hash(&bytes);
+    let key = key(project, config, &data_sha256)?;
     let path = cache.join(format!("{}.tokens", &key[..24]));
     if Corpus::open(&path).is_ok() {
         return Ok(path);
     }
-    let documents = load(project, &config.data, &config.text)?;
+    let documents = documents(&source, &bytes, &config.data, &config.text)?;
+    drop(bytes);
     let tokenizer = tokenizer(project, config, &documents.texts)?;
     let tokens = tokenizer.encode(&documents.texts)?;
     if let Some(index) = tokens.iter().position(|tokens| tokens.ids.is_empty()) {
         return Err(CorpusError::NoTokens { id: documents.ids[index].clone() });
     }
-    let data_sha256 = file_hash(&project.join(&config.data.path))?;
     let header = Header::new(documents, &tokens, &tokenizer, config, data_sha256)?;
     let written = |source| CorpusError::Write { path: path.clone(), source };
     fs::create_dir_all(cache).map_err(written)?;
@@ -118,26 +122,25 @@ fn tokenizer(project: &Path, config: &Config, texts: &[String]) -> Result<Tokeni
 }
 
 /// Everything that tokens, breaks and statistics depend on.
-fn key(project: &Path, config: &Config) -> Result<String, CorpusError> {
+fn key(project: &Path, config: &Config, data_sha256: &str) -> Result<String, CorpusError> {
     let mut hasher = Sha256::new();
     hasher.update(MAGIC);
-    hasher.update(file_hash(&project.join(&config.data.path))?);
+    hasher.update(data_sha256);
     hasher.update(serde_json::to_vec(&(&config.data, &config.text)).unwrap_or_default());
     match &config.model.encoder {
         Encoder::Scratch(scratch) => hasher.update(format!("{:?} {}", scratch.tokenizer, scratch.vocabulary)),
         Encoder::Pretrained(at) => {
-            for name in ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"] {
+            for name in TOKENIZER_FILES {
                 let path = project.join(&at.name).join(name);
-                hasher.update(if path.exists() { file_hash(&path)? } else { "-".to_owned() });
+                hasher.update(if path.exists() { hash(&read(&path)?) } else { "-".to_owned() });
             }
         }
     }
     Ok(hex(&hasher.finalize()))
 }
 
-fn file_hash(path: &Path) -> Result<String, DataError> {
-    let bytes = fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
-    Ok(hex(&Sha256::digest(&bytes)))
+fn hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Lower-case hexadecimal digits.
@@ -415,7 +418,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let rows = "{\"text\":\"甲\",\"label\":\"a\"}\n{\"text\":\"乙\",\"label\":\"b\"}";
         fs::write(directory.path().join("a.jsonl"), rows).expect("written");
-        let of = |keys: &str| key(directory.path(), &config(keys)).expect("a key");
+        let of = |keys: &str| key(directory.path(), &config(keys), "").expect("a key");
         let keys = ["", "text.normalize = []", "text.normalize = [\"simplified\"]", "text.paragraph_marker = true"];
         let made: std::collections::BTreeSet<String> = keys.iter().map(|keys| of(keys)).collect();
         assert_eq!(made.len(), keys.len());

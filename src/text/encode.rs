@@ -66,8 +66,9 @@ impl Tokenizer {
         let of_text = breaks(text);
         let ends = of_text.iter().filter(|found| found.paragraph).map(|found| found.at).chain([text.len()]);
         for end in ends {
-            let inside: Vec<Break> = of_text.iter().filter(|b| b.at > from && b.at < end).copied().collect();
-            let paragraph = self.piece(&text[from..end], from, &inside)?;
+            let place = |at: usize| of_text.partition_point(|found| found.at < at);
+            let inside = &of_text[place(from + 1)..place(end)];
+            let paragraph = self.piece(&text[from..end], from, inside)?;
             from = end;
             if paragraph.ids.is_empty() {
                 continue;

@@ -82,11 +82,9 @@ struct Row {
     values: BTreeMap<String, Value>,
 }
 
-/// Reads and normalises all documents of `data`, whose path is relative to `project`.
-pub fn load(project: &Path, data: &Data, text: &Text) -> Result<Documents, DataError> {
-    let path = project.join(&data.path);
-    let bytes = std::fs::read(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+/// The documents that the bytes of a file are, normalised.
+pub fn documents(path: &Path, bytes: &[u8], data: &Data, text: &Text) -> Result<Documents, DataError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut problems = RowProblems::default();
     let rows = match Format::of(&data.path) {
         Some(Format::Tsv) => delimited(bytes, b'\t', &mut problems),
@@ -99,7 +97,7 @@ pub fn load(project: &Path, data: &Data, text: &Text) -> Result<Documents, DataE
     for (line, row) in understood {
         reading.add(line, row);
     }
-    reading.finish(path)
+    reading.finish(path.to_owned())
 }
 
 fn jsonl(bytes: &[u8], problems: &mut RowProblems) -> Vec<Row> {
@@ -287,6 +285,10 @@ fn several(value: &Value, separator: &str) -> Option<Vec<String>> {
         _ => return None,
     };
     Some(labels.iter().map(|label| label.trim().to_owned()).filter(|label| !label.is_empty()).collect())
+}
+
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

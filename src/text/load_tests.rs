@@ -3,12 +3,17 @@ use insta::assert_snapshot;
 use super::*;
 use crate::spec::Config;
 
+fn load(project: &Path, config: &Config) -> Result<Documents, DataError> {
+    let path = project.join(&config.data.path);
+    documents(&path, &super::read(&path)?, &config.data, &config.text)
+}
+
 fn read(name: &str, contents: &[u8], keys: &str) -> Result<Documents, String> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     std::fs::write(directory.path().join(name), contents).expect("a written file");
     let config = Config::parse(&format!("[data]\npath = {name:?}\n{keys}")).expect("a good file");
     let place = format!("{}/", directory.path().display());
-    load(directory.path(), &config.data, &config.text).map_err(|e| e.to_string().replace(&place, ""))
+    load(directory.path(), &config).map_err(|e| e.to_string().replace(&place, ""))
 }
 
 fn problem(name: &str, contents: &str, keys: &str) -> String {
@@ -81,6 +86,6 @@ fn what_is_wrong_is_said_with_its_line() {
 #[test]
 fn a_missing_file_is_named() {
     let config = Config::parse("data.path = \"no/such.csv\"").expect("a good file");
-    let error = load(Path::new("/nowhere"), &config.data, &config.text).expect_err("no file");
+    let error = load(Path::new("/nowhere"), &config).expect_err("no file");
     assert_snapshot!(error, @"cannot read /nowhere/no/such.csv: No such file or directory (os error 2)");
 }

@@ -59,6 +59,10 @@ fn how_to_convert(other: Option<&str>) -> String {
     )
 }
 
+/// Files of a folder in the Hugging Face layout that its tokenizer is made of, as far as they are there.
+pub const TOKENIZER_FILES: [&str; 4] =
+    ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"];
+
 const PAD: &str = "[PAD]";
 const UNKNOWN: &str = "[UNK]";
 const CLS: &str = "[CLS]";

@@ -15,22 +15,22 @@ pub(super) fn epoch(documents: &[u32], batch_size: usize, seed: u64, epoch: usiz
     order.chunks(batch_size).map(<[u32]>::to_vec).collect()
 }
 
-/// Cuts a batch into pieces of at most `most` tokens, documents of alike length together; a longer document is a piece
-/// of its own. The gradients are those of the whole batch whatever the pieces are.
-pub(super) fn pieces(mut documents: Vec<Document>, most: usize) -> Vec<Vec<Document>> {
-    documents.sort_by_key(|document| (tokens(document), document.number));
-    let mut pieces: Vec<Vec<Document>> = Vec::new();
+/// Cuts a batch into pieces of at most `most` in size, documents of alike size together; a larger document is a piece of
+/// its own. The gradients are those of the whole batch whatever the pieces are.
+pub(super) fn pieces<D>(mut documents: Vec<D>, most: usize, size: impl Fn(&D) -> usize) -> Vec<Vec<D>> {
+    documents.sort_by_key(&size);
+    let mut pieces: Vec<Vec<D>> = Vec::new();
     let mut room = 0;
     for document in documents {
-        let tokens = tokens(&document);
+        let size = size(&document);
         match pieces.last_mut() {
-            Some(piece) if tokens <= room => {
+            Some(piece) if size <= room => {
                 piece.push(document);
-                room -= tokens;
+                room -= size;
             }
             _ => {
                 pieces.push(vec![document]);
-                room = most.saturating_sub(tokens);
+                room = most.saturating_sub(size);
             }
         }
     }
@@ -38,7 +38,7 @@ pub(super) fn pieces(mut documents: Vec<Document>, most: usize) -> Vec<Vec<Docum
 }
 
 /// Tokens that the encoder reads of a document, special ones included.
-fn tokens(document: &Document) -> usize {
+pub(super) fn tokens(document: &Document) -> usize {
     document.windows.iter().map(|window| window.len() + 2).sum()
 }
 
@@ -66,7 +66,7 @@ mod tests {
         let lengths = [98, 8, 40, 300, 8, 41];
         let documents = lengths.iter().zip(0..).map(|(length, number)| document(number, *length)).collect();
         let numbers = |piece: &Vec<Document>| piece.iter().map(|document| document.number).collect::<Vec<_>>();
-        let cut: Vec<Vec<u32>> = pieces(documents, 105).iter().map(numbers).collect();
+        let cut: Vec<Vec<u32>> = pieces(documents, 105, tokens).iter().map(numbers).collect();
         assert_eq!(cut, [vec![1, 4, 2, 5], vec![0], vec![3]]);
     }
 

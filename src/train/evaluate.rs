@@ -22,7 +22,8 @@ pub(super) fn evaluate(examples: &Examples<'_>, trainer: &Trainer) -> Result<Eva
     let (job, corpus) = (examples.job, examples.corpus);
     let mut of: HashMap<u32, Vec<f64>> = HashMap::new();
     // without activations more fits
-    for piece in examples.pieces(&job.validation, INFERENCE * trainer.limits().tokens, None)? {
+    for piece in examples.pieces(&job.validation, INFERENCE * trainer.limits().tokens, None) {
+        let piece = piece?;
         let rows = trainer.logits(&piece.input)?.to_vec2::<f32>()?;
         let rows = rows.into_iter().map(|row| row.into_iter().map(f64::from).collect());
         of.extend(piece.documents.into_iter().zip(rows));

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::batches::{pieces, thinned};
+use super::batches::{pieces, thinned, tokens};
 use super::trainer::{Input, Piece};
 use super::vectors::Vectors;
 use crate::model::{Batch, Document};
@@ -19,16 +19,18 @@ pub(super) struct Examples<'a> {
 }
 
 impl Examples<'_> {
-    /// Documents in pieces of at most `most` tokens; with `noise`, as a training step with that seed sees them.
-    pub(super) fn pieces(&self, documents: &[u32], most: usize, noise: Option<u64>) -> Result<Vec<Piece>> {
-        let seen = documents.iter().map(|number| self.seen(*number, noise));
-        match &self.vectors {
-            Some(vectors) => Ok(vec![self.known(vectors, seen.collect())?]),
-            None => Ok(pieces(seen.map(|seen| seen.document).collect(), most)
-                .into_iter()
-                .map(|documents| self.piece(documents))
-                .collect()),
-        }
+    /// Documents in pieces of at most `most` tokens, made one by one; with `noise`, as a training step with that seed
+    /// sees them.
+    pub(super) fn pieces(
+        &self,
+        documents: &[u32],
+        most: usize,
+        noise: Option<u64>,
+    ) -> impl Iterator<Item = Result<Piece>> {
+        let seen: Vec<Seen> = documents.iter().map(|number| self.seen(*number, noise)).collect();
+        // where segment vectors are known, a segment takes what a token takes in the encoder
+        let size = |seen: &Seen| if self.vectors.is_some() { seen.segments.len() } else { tokens(&seen.document) };
+        pieces(seen, most, size).into_iter().map(|seen| self.piece(seen))
     }
 
     /// All windows of one document.
@@ -44,23 +46,20 @@ impl Examples<'_> {
         Seen { document: Document { number, tokens: self.corpus.tokens(number as usize), windows }, segments }
     }
 
-    fn piece(&self, documents: Vec<Document>) -> Piece {
-        let numbers = documents.iter().map(|document| document.number).collect();
-        self.labelled(numbers, Input::Tokens(Batch::new(documents, self.corpus.special())))
-    }
-
-    /// Documents whose segment vectors are known, in one piece.
-    fn known(&self, vectors: &Vectors, seen: Vec<Seen>) -> Result<Piece> {
-        let rows: Vec<Tensor> =
-            seen.iter().map(|seen| vectors.of(seen.document.number, &seen.segments)).collect::<Result<_>>()?;
-        let numbers = seen.iter().map(|seen| seen.document.number).collect();
-        let batch = Batch::new(seen.into_iter().map(|seen| seen.document), self.corpus.special());
-        Ok(self.labelled(numbers, Input::Vectors { vectors: Tensor::cat(&rows, 0)?, documents: batch.documents }))
-    }
-
-    fn labelled(&self, documents: Vec<u32>, input: Input) -> Piece {
+    fn piece(&self, seen: Vec<Seen>) -> Result<Piece> {
+        let documents: Vec<u32> = seen.iter().map(|seen| seen.document.number).collect();
         let labels = documents.iter().map(|document| self.corpus.labels(*document as usize).to_vec()).collect();
-        Piece { documents, input, labels }
+        let rows = |vectors: &Vectors| -> Result<Tensor> {
+            let of = |seen: &Seen| vectors.of(seen.document.number, &seen.segments);
+            Tensor::cat(&seen.iter().map(of).collect::<Result<Vec<_>>>()?, 0)
+        };
+        let rows = self.vectors.as_ref().map(rows).transpose()?;
+        let batch = Batch::new(seen.into_iter().map(|seen| seen.document), self.corpus.special());
+        let input = match rows {
+            Some(vectors) => Input::Vectors { vectors, documents: batch.documents },
+            None => Input::Tokens(batch),
+        };
+        Ok(Piece { documents, input, labels })
     }
 }
 

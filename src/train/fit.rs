@@ -15,7 +15,7 @@ use super::checkpoint::{self, CheckpointError};
 use super::evaluate::{Evaluation, evaluate};
 use super::examples::Examples;
 use super::scaler::Scaler;
-use super::trainer::{Limits, Step, Trainer};
+use super::trainer::{Limits, Piece, Step, Trainer};
 use super::vectors::{self, Vectors, VectorsError};
 use super::{batches, memory, schedule};
 use crate::model::{Classifier, Precision, PretrainedError, Sizes, read_sizes, read_weights};
@@ -79,7 +79,28 @@ struct Within {
     batches: usize,
     /// Times documents.
     losses: f64,
+    /// Of these losses.
+    documents: usize,
     largest_norm: f64,
+}
+
+impl Within {
+    /// Takes note of a step over so many documents.
+    fn add(&mut self, step: &Step, documents: usize) {
+        self.batches += 1;
+        // one that overflowed may have no loss, and a checkpoint can hold none that is not finite
+        if step.loss.is_finite() {
+            self.losses += step.loss * documents as f64;
+            self.documents += documents;
+        }
+        if !step.skipped {
+            self.largest_norm = self.largest_norm.max(step.gradient_norm);
+        }
+    }
+
+    fn mean_loss(&self) -> f64 {
+        self.losses / self.documents as f64
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,7 +163,7 @@ impl<'r, 'a> Run<'r, 'a> {
         }
         let precision = precision(train, device)?;
         let trained_layers = sizes.num_hidden_layers.saturating_sub(train.freeze.layers);
-        let tokens = memory::tokens(train, &sizes, trained_layers, job.task.threads, device);
+        let tokens = memory::tokens(train, &sizes, trained_layers, device);
         let mut counts = vec![0; classes];
         for label in job.train.iter().flat_map(|document| corpus.labels(*document as usize)) {
             counts[*label as usize] += 1;
@@ -254,7 +275,8 @@ impl<'r, 'a> Run<'r, 'a> {
             // counted by batches: a step that was skipped must not shift the random numbers
             let noise = noise(train.seed, (self.state.epoch * batches.len() + index) as u64);
             let start = Instant::now();
-            let pieces = self.examples.pieces(batch, self.state.tokens, Some(noise))?;
+            let pieces: Vec<Piece> =
+                self.examples.pieces(batch, self.state.tokens, Some(noise)).collect::<candle_core::Result<_>>()?;
             let waited = start.elapsed();
             let factor = schedule::factor(train, self.state.step, total);
             let step = self.trainer.step(&pieces, factor, Some(noise))?;
@@ -283,10 +305,8 @@ impl<'r, 'a> Run<'r, 'a> {
                 return Err(FitError::Diverged { step, epoch });
             }
             self.state.step += 1;
-            self.state.within.largest_norm = self.state.within.largest_norm.max(step.gradient_norm);
         }
-        self.state.within.losses += step.loss * documents as f64;
-        self.state.within.batches += 1;
+        self.state.within.add(&step, documents);
         self.state.scaler = self.trainer.scaler;
         Ok(())
     }
@@ -294,8 +314,7 @@ impl<'r, 'a> Run<'r, 'a> {
     fn end_epoch(&mut self) -> Result<(), FitError> {
         let within = std::mem::take(&mut self.state.within);
         self.state.epoch += 1;
-        let mean = within.losses / self.examples.job.train.len() as f64;
-        let mut values = BTreeMap::from([("loss".to_owned(), mean)]);
+        let mut values = BTreeMap::from([("loss".to_owned(), within.mean_loss())]);
         values.insert("gradient_norm_max".to_owned(), within.largest_norm);
         if let Some(scaler) = self.state.scaler {
             values.insert("loss_scale".to_owned(), scaler.scale);
@@ -454,4 +473,21 @@ fn fingerprint(job: &Job) -> String {
     let parts = (about, &job.train, &job.validation, documents);
     hasher.update(serde_json::to_vec(&parts).unwrap_or_default());
     hex(&hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_without_a_loss_leaves_the_mean_and_the_checkpoint_good() {
+        let mut within = Within::default();
+        within.add(&Step { loss: 2.0, gradient_norm: 3.0, skipped: false }, 4);
+        within.add(&Step { loss: f64::INFINITY, gradient_norm: f64::NAN, skipped: true }, 4);
+        within.add(&Step { loss: 1.0, gradient_norm: 1.0, skipped: false }, 2);
+        assert_eq!((within.batches, within.largest_norm), (3, 3.0));
+        assert!((within.mean_loss() - 10.0 / 6.0).abs() < 1e-12);
+        let text = serde_json::to_string(&within).expect("json");
+        assert_eq!(serde_json::from_str::<Within>(&text).expect("json"), within);
+    }
 }

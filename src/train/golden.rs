@@ -1,5 +1,7 @@
 //! The committed fixtures of the PyTorch reference: the same weights and documents give the same windows, logits,
-//! loss, gradients and optimiser steps (`tests/fixtures/golden/README.md`).
+//! loss, gradients and optimiser steps (`tests/fixtures/golden/README.md`). Others by hand, such as those of real
+//! encoders: `SWEEP_GOLDEN` takes paths with colons between them. `SWEEP_GOLDEN_OUT` names a folder to leave our own
+//! numbers in, as the reference's `compare` reads them (`benches/README.md`).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use serde_json::Value;
 use super::loss::Criterion;
 use super::optimiser::Optimiser;
 use super::schedule;
-use crate::model::{Batch, Classifier, Document, Pass, Sizes};
+use crate::model::{Batch, Classifier, Document, Param, Pass, Sizes};
 use crate::spec::Config;
 use crate::text::{Special, windows};
 
@@ -203,23 +205,35 @@ fn check(name: &str, fused: bool) {
     let model = golden.model();
     let outputs = tensors(name, "outputs");
     let (loss, logits) = golden.backward(&model, fused);
+    let of = |param: &Param| param.take_gradient().to_tensor(param.value().dims()).expect("a tensor");
+    let gradients: HashMap<String, Tensor> =
+        model.params().iter().filter_map(|param| Some((param.name().to_owned(), of(param)?))).collect();
+    if fused {
+        let loss = Tensor::new(&[loss], &Device::Cpu).expect("a tensor");
+        let ours = HashMap::from([("logits".to_owned(), logits.clone()), ("loss".to_owned(), loss)]);
+        leave(name, "outputs", &ours);
+        leave(name, "grads", &gradients);
+    }
     let close =
         |what: &str, error: f64| assert!(error < TOLERANCE, "{name} (fused: {fused}): {what} is off by {error:.1e}");
     close("logits", distance(&logits, &outputs["logits"]));
     let their_loss = flat(&outputs["loss"])[0];
     close("loss", ((loss - their_loss) / their_loss).abs());
-    for (weight, gradient) in tensors(name, "grads") {
-        let param = model.params().get(&weight).unwrap_or_else(|| panic!("{name}: no weights named {weight}"));
-        let ours = param
-            .take_gradient()
-            .to_tensor(param.value().dims())
-            .expect("a tensor")
-            .unwrap_or_else(|| panic!("{name}: no gradient of {weight}"));
+    for (weight, theirs) in tensors(name, "grads") {
+        let ours = gradients.get(&weight).unwrap_or_else(|| panic!("{name}: no gradient of {weight}"));
         // a key's bias has no gradient in theory: what there is of it is noise
         let noise = if weight.ends_with("key.bias") { 10.0 } else { 1.0 };
-        close(&format!("the gradient of {weight}"), distance(&ours, &gradient) / noise);
+        close(&format!("the gradient of {weight}"), distance(ours, &theirs) / noise);
     }
     steps(&golden, &model, fused);
+}
+
+/// Writes tensors of ours into the folder for them, if one was asked for.
+fn leave(name: &str, file: &str, tensors: &HashMap<String, Tensor>) {
+    let Some(folder) = std::env::var_os("SWEEP_GOLDEN_OUT") else { return };
+    let folder = PathBuf::from(folder).join(Path::new(name).file_name().expect("the name of a folder"));
+    std::fs::create_dir_all(&folder).expect("made");
+    candle_core::safetensors::save(tensors, folder.join(format!("{file}.safetensors"))).expect("written");
 }
 
 /// The reference's optimiser steps on the same batch.
@@ -243,6 +257,9 @@ fn steps(golden: &Golden, model: &Classifier, fused: bool) {
             assert!(error < TOLERANCE, "{}: the norm of step {step} is off by {error:.1e}", golden.name);
         }
     }
+    if fused {
+        leave(&golden.name, "steps", &model.params().tensors());
+    }
     for (weight, theirs) in tensors(&golden.name, "steps") {
         // a key's bias has no gradient in theory: AdamW turns the noise of its rounding into whole steps
         if weight.ends_with("key.bias") || weight.ends_with("in_proj_bias") {
@@ -263,7 +280,6 @@ fn equal_to_the_reference() {
         .collect();
     names.sort();
     assert!(names.len() >= 12, "{names:?}");
-    // others by hand, such as those of real encoders: paths with colons between them
     let others = std::env::var("SWEEP_GOLDEN").unwrap_or_default();
     names.extend(others.split(':').filter(|path| !path.is_empty()).map(str::to_owned));
     for name in names {

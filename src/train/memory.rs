@@ -1,6 +1,7 @@
 //! How many tokens fit: activations are kept for as many as memory allows, longer documents go through in chunks.
 
 use std::fs;
+use std::num::NonZero;
 
 use candle_core::Device;
 
@@ -17,14 +18,8 @@ const SHARE: usize = 4;
 const CARD: usize = 16 << 30;
 
 /// Most tokens whose activations a run keeps at once: a power of two, so that a little more or less memory changes no
-/// bits. `threads` are this run's; others run on the other cores.
-pub(super) fn tokens(
-    train: &spec::Train,
-    sizes: &Sizes,
-    trained_layers: usize,
-    threads: usize,
-    device: &Device,
-) -> usize {
+/// bits.
+pub(super) fn tokens(train: &spec::Train, sizes: &Sizes, trained_layers: usize, device: &Device) -> usize {
     if let Some(tokens) = train.micro_batch_tokens {
         return tokens;
     }
@@ -32,10 +27,8 @@ pub(super) fn tokens(
     let bytes = match train.memory {
         Memory::Megabytes(megabytes) => megabytes << 20,
         Memory::Auto if on_card => CARD / SHARE,
-        Memory::Auto => {
-            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            machine_memory() / SHARE * threads.min(cores) / cores
-        }
+        // as if every core had a run of its own: the bits of sums depend on the pieces, and must not on the slots
+        Memory::Auto => machine_memory() / SHARE / std::thread::available_parallelism().map_or(1, NonZero::get),
     };
     let most = (bytes / bytes_per_token(sizes, trained_layers, on_card)).max(1);
     let enough = if on_card { ENOUGH_ON_CARD } else { ENOUGH };
@@ -68,8 +61,8 @@ mod tests {
 
     fn tokens_with(keys: &str, hidden: usize, layers: usize) -> usize {
         let train = Config::parse(&format!("data.path = \"a.csv\"\n{keys}")).expect("a good file").train;
-        let sizes = Sizes { hidden_size: hidden, intermediate_size: 4 * hidden, ..Sizes::default() };
-        tokens(&train, &sizes, layers, 1, &Device::Cpu)
+        let sizes = Sizes { hidden_size: hidden, intermediate_size: 4 * hidden, ..Sizes::small() };
+        tokens(&train, &sizes, layers, &Device::Cpu)
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What a trainer promises: exact gradients of the whole batch in any pieces, the same bits again, weights that are
 //! scored as they should be.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{Device, Tensor};
 
-use super::batches::pieces;
+use super::batches::{pieces, tokens};
 use super::loss::Criterion;
 use super::trainer::{Input, Limits, Piece, Trainer};
 use crate::model::{Batch, Classifier, Document, Pass, Precision, Sizes};
@@ -24,7 +24,7 @@ fn config(keys: &str) -> Config {
 }
 
 fn trainer(config: &Config, tokens: usize, precision: Precision) -> Trainer {
-    let (sizes, device) = (Sizes::default(), Device::Cpu);
+    let (sizes, device) = (Sizes::small(), Device::Cpu);
     let (model, train) = (&config.model, &config.train);
     let model = Classifier::new(&sizes, model, 3, train.freeze, HashMap::new(), 5, &device).expect("a model");
     Trainer::new(model, train, &[3, 2, 1], 6, Limits { tokens, precision }).expect("a trainer")
@@ -40,13 +40,13 @@ fn documents(config: &Config) -> Vec<Document> {
 }
 
 /// The batch in pieces of at most so many tokens.
-fn cut(config: &Config, tokens: usize) -> Vec<Piece> {
+fn cut(config: &Config, most: usize) -> Vec<Piece> {
     let piece = |documents: Vec<Document>| Piece {
         documents: documents.iter().map(|document| document.number).collect(),
         labels: documents.iter().map(|document| vec![LABELS[document.number as usize]]).collect(),
         input: Input::Tokens(Batch::new(documents, SPECIAL)),
     };
-    pieces(documents(config), tokens).into_iter().map(piece).collect()
+    pieces(documents(config), most, tokens).into_iter().map(piece).collect()
 }
 
 fn gradients(trainer: &Trainer) -> HashMap<String, Vec<f32>> {
@@ -56,6 +56,12 @@ fn gradients(trainer: &Trainer) -> HashMap<String, Vec<f32>> {
         (param.name().to_owned(), numbers.unwrap_or_default())
     };
     trainer.model().params().iter().map(|param| of(param)).collect()
+}
+
+/// Weights, moments and means.
+fn numbers(trainer: &Trainer) -> BTreeMap<String, Vec<f32>> {
+    let tensors = trainer.tensors().expect("weights").into_iter();
+    tensors.map(|(name, x)| (name, x.flatten_all().and_then(|x| x.to_vec1()).expect("numbers"))).collect()
 }
 
 fn distance(a: &[f32], b: &[f32]) -> f64 {
@@ -165,6 +171,50 @@ fn a_running_mean_is_what_is_scored() {
     let mut other = self::trainer(&config, usize::MAX, Precision::F32);
     other.set(&tensors, 5).expect("set");
     assert_eq!((bias(&other), other.scored(|trainer| bias(trainer)).expect("scored")), (raw, scored));
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_changes_nothing() {
+    let config = config("ema = 0.9");
+    let mut trainer = trainer(&config, usize::MAX, Precision::F32);
+    let fresh = numbers(&trainer);
+    let mut other = self::trainer(&config, usize::MAX, Precision::F32);
+    other.step(&cut(&config, usize::MAX), 1.0, None).expect("a step");
+    let whole = other.tensors().expect("weights");
+    // the first and the last that would be set, and those between them
+    for name in ["adamw.first.agg.norm.bias", "average.label_emb", "bert.embeddings.LayerNorm.bias", "seg_pos.weight"] {
+        let mut tensors = whole.clone();
+        let tensor = tensors.remove(name).unwrap_or_else(|| panic!("{name}"));
+        trainer.set(&tensors, 1).expect_err("it is missing");
+        tensors.insert(name.to_owned(), Tensor::cat(&[&tensor, &tensor], 0).expect("longer"));
+        trainer.set(&tensors, 1).expect_err("it is too long");
+        assert_eq!(numbers(&trainer), fresh, "{name}");
+    }
+    trainer.set(&whole, 1).expect("set");
+    assert_eq!(numbers(&trainer), numbers(&other));
+}
+
+#[test]
+fn threads_change_no_bits() {
+    for keys in ["", "freeze = { embeddings = true, layers = 1 }\nprecision = \"bf16\""] {
+        let config = config(keys);
+        let precision = if keys.is_empty() { Precision::F32 } else { Precision::Bf16 };
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            pool.install(|| {
+                let mut trainer = trainer(&config, 60, precision);
+                let pieces = cut(&config, 60);
+                for step in 0..3 {
+                    trainer.step(&pieces, 1.0, Some(step)).expect("a step");
+                }
+                numbers(&trainer)
+            })
+        };
+        let alone = run(1);
+        for threads in [2, 3] {
+            assert!(run(threads) == alone, "{keys}: {threads} threads change the bits");
+        }
+    }
 }
 
 #[test]

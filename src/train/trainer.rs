@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var, bail};
 
 use super::average::Average;
 use super::loss::Criterion;
@@ -210,9 +210,14 @@ impl Trainer {
         Ok(tensors)
     }
 
-    /// Back from a checkpoint after optimiser step `step`.
+    /// Back from a checkpoint after optimiser step `step`. One that does not fit changes nothing: the run may begin anew.
     pub(super) fn set(&mut self, tensors: &HashMap<String, Tensor>, step: u64) -> Result<()> {
-        // weights last: once they are set there is no way back
+        for (name, mine) in self.tensors()? {
+            let Some(tensor) = tensors.get(&name) else { bail!("no {name} in it") };
+            if tensor.dims() != mine.dims() {
+                bail!("{name} is {:?}, not {:?}", tensor.dims(), mine.dims());
+            }
+        }
         if let Some(average) = &mut self.average {
             average.set(tensors)?;
         }

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -23,7 +23,8 @@ use crate::text::{hex, write_atomically};
 /// Segment vectors by document.
 #[derive(Debug)]
 pub(super) struct Vectors {
-    files: Vec<File>,
+    /// Opened when they are read: there may be more of them than a process may hold open.
+    files: Vec<PathBuf>,
     /// The file of each document, and where its vectors lie in it.
     places: HashMap<u32, Place>,
     width: usize,
@@ -42,6 +43,8 @@ struct Place {
 /// Documents in one file.
 const SHARD: usize = 32;
 const MAGIC: &[u8; 8] = b"SWEEPVC1";
+/// Locked by whoever uses a folder; its time is that of the newest use.
+const IN_USE: &str = "in-use";
 
 /// How a document's segment vectors [segments, hidden] are made.
 pub(super) type Encode<'e> = dyn FnMut(u32) -> Result<Tensor> + 'e;
@@ -58,12 +61,7 @@ impl Vectors {
             let path = path.to_owned();
             move |source| VectorsError::File { path, source }
         };
-        fs::create_dir_all(folder).map_err(at(folder))?;
-        let path = folder.join("in-use");
-        let in_use = File::create(&path).map_err(at(&path))?;
-        in_use.lock_shared().map_err(at(&path))?;
-        // the newest use is the file's time: what is not used goes first
-        in_use.set_modified(SystemTime::now()).map_err(at(&path))?;
+        let in_use = hold(folder).map_err(at(folder))?;
         let shards: Vec<Vec<u32>> = (0..count as u32).collect::<Vec<_>>().chunks(SHARD).map(<[u32]>::to_vec).collect();
         let mut later = Vec::new();
         for (index, documents) in shards.iter().enumerate() {
@@ -100,24 +98,50 @@ impl Vectors {
             self.places.insert(*document, Place { file: self.files.len(), offset, segments });
             offset += (segments * self.width * 4) as u64;
         }
-        self.files.push(File::open(path)?);
+        self.files.push(path.to_owned());
         Ok(())
     }
 
     /// The vectors of some segments of a document, [segments, hidden].
     pub(super) fn of(&self, document: u32, segments: &[u32]) -> Result<Tensor> {
         let Some(place) = self.places.get(&document) else { bail!("no vectors of document {document}") };
+        let file = File::open(&self.files[place.file])?;
         let mut numbers = Vec::with_capacity(segments.len() * self.width);
         let mut row = vec![0; self.width * 4];
         for segment in segments.iter().map(|segment| *segment as usize) {
             if segment >= place.segments {
                 bail!("document {document} has {} segments, not {segment}", place.segments);
             }
-            self.files[place.file].read_exact_at(&mut row, place.offset + (segment * self.width * 4) as u64)?;
+            file.read_exact_at(&mut row, place.offset + (segment * self.width * 4) as u64)?;
             numbers.extend(row.chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])));
         }
         Tensor::from_vec(numbers, (segments.len(), self.width), &self.device)
     }
+}
+
+/// Makes a folder and keeps it from being deleted as long as the file lives.
+fn hold(folder: &Path) -> io::Result<File> {
+    let path = folder.join(IN_USE);
+    loop {
+        fs::create_dir_all(folder)?;
+        let file = match File::create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file?,
+        };
+        file.lock_shared()?;
+        // whoever deletes unused folders may have held the lock, and what it locks is gone
+        if is_at(&file, &path) {
+            // the newest use is the file's time: what is not used goes first
+            file.set_modified(SystemTime::now())?;
+            return Ok(file);
+        }
+    }
+}
+
+/// Whether a file is still what lies at `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    fs::metadata(path).is_ok_and(|found| file.metadata().is_ok_and(|held| place(held) == place(found)))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -193,8 +217,9 @@ fn read_header(path: &Path, documents: &[u32]) -> Option<Header> {
     file.read_exact_at(&mut counts, 16).ok()?;
     let segments: Vec<usize> = counts.chunks_exact(4).map(number).collect();
     let start = 16 + counts.len() as u64;
-    let whole = start + 4 * (width * segments.iter().sum::<usize>()) as u64;
-    (file.metadata().ok()?.len() == whole).then_some(Header { segments, width, start })
+    // what a damaged header says may be beyond any file
+    let whole = u128::from(start) + 4 * width as u128 * segments.iter().sum::<usize>() as u128;
+    (u128::from(file.metadata().ok()?.len()) == whole).then_some(Header { segments, width, start })
 }
 
 /// Makes the file of some documents, unless another worker has made it meanwhile.
@@ -228,7 +253,7 @@ pub fn prune_vectors(cache: &Path, most: u64) {
     let mut folders: Vec<(SystemTime, PathBuf, u64)> = entries
         .filter_map(|entry| {
             let path = entry.ok()?.path();
-            let used = fs::metadata(path.join("in-use")).ok()?.modified().ok()?;
+            let used = fs::metadata(path.join(IN_USE)).ok()?.modified().ok()?;
             let bytes = fs::read_dir(&path).ok()?.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())).sum();
             path.extension().is_some_and(|extension| extension == "vectors").then_some((used, path, bytes))
         })
@@ -239,8 +264,15 @@ pub fn prune_vectors(cache: &Path, most: u64) {
         if whole <= most {
             return;
         }
-        let lock = File::options().write(true).open(path.join("in-use"));
-        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) && fs::remove_dir_all(&path).is_ok() {
+        let in_use = path.join(IN_USE);
+        let Ok(lock) = File::options().write(true).open(&in_use) else { continue };
+        if lock.try_lock().is_err() || !is_at(&lock, &in_use) {
+            continue;
+        }
+        // away at once: whoever takes the folder meanwhile makes another
+        let unused = path.with_extension("unused");
+        let _ = fs::remove_dir_all(&unused);
+        if fs::rename(&path, &unused).is_ok() && fs::remove_dir_all(&unused).is_ok() {
             tracing::info!("deleted the segment vectors in {}", path.display());
             whole -= bytes;
         }
@@ -280,6 +312,43 @@ mod tests {
         open(&folder, &mut count);
         assert_eq!(made, 100 + SHARD);
         assert_eq!(fs::read(&damaged).expect("read"), whole);
+    }
+
+    #[test]
+    fn a_header_that_promises_too_much_is_damaged() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("0.vectors");
+        let header = [&MAGIC[..], &u32::MAX.to_le_bytes(), &2u32.to_le_bytes(), &[0xff; 8]].concat();
+        fs::write(&path, header).expect("written");
+        assert!(read_header(&path, &[0, 1]).is_none());
+    }
+
+    #[test]
+    fn no_more_files_stay_open_than_one() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let folder = fs::canonicalize(directory.path()).expect("a path").join("a.vectors");
+        let vectors = open(&folder, &mut numbers);
+        assert!((0..100).all(|document| vectors.of(document, &[0]).is_ok()));
+        // where there is no such list there is nothing to see
+        let Ok(descriptors) = fs::read_dir("/proc/self/fd") else { return };
+        let ours = |entry: io::Result<fs::DirEntry>| fs::read_link(entry.ok()?.path()).ok();
+        let open: Vec<PathBuf> = descriptors.filter_map(ours).filter(|path| path.starts_with(&folder)).collect();
+        assert_eq!(open, [folder.join(IN_USE)]);
+    }
+
+    #[test]
+    fn a_folder_that_is_deleted_while_it_is_taken_is_made_anew() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let folder = directory.path().join("a.vectors");
+        for _ in 0..20 {
+            drop(open(&folder, &mut numbers));
+            std::thread::scope(|scope| {
+                let deletes = scope.spawn(|| prune_vectors(directory.path(), 0));
+                let vectors = open(&folder, &mut numbers);
+                deletes.join().expect("deleted");
+                assert!((0..100).all(|document| vectors.of(document, &[0]).is_ok()));
+            });
+        }
     }
 
     #[test]

@@ -54,6 +54,8 @@ fn sweep_files() {
         run_with("hidden = 8\nlayers = 1\nheads = 1\n", "encoder = \"bert-base-chinese@\"\n"),
         run_with("hidden = 8\nlayers = 1\nheads = 1\n", "encoder = \"\"\n"),
         run_with("[train]", "[resources]\ndevices = [0]\n[train]"),
+        run_with("[train]", "[resources]\ndevices = \"cpu\"\n[train]\nprecision = \"f16\""),
+        run_with("[train]", "[train]\nfreeze = { embeddings = true, layers = 9 }"),
     ];
     assert_snapshot!(cases.join("\n\n"));
 }

@@ -136,6 +136,21 @@ fn thresholds_of_several_labels_are_tuned() {
     assert!((untuned - f1[0].parse::<f64>().unwrap()).abs() < 0.05, "pooled {untuned}, over the folds {f1:?}");
     let on_all = json["global"]["f1"].as_f64().unwrap();
     assert!(on_all >= untuned && json["per_label"].as_array().unwrap().len() == 5);
+    let unknown = [
+        (
+            "train.thresholds={\"no\"=0.2, \"nor\"=0.3}",
+            "train.thresholds: no document has the label \"no\" or \"nor\"; labels: ",
+        ),
+        (
+            "search.space.train.thresholds.nope=[0.2, 0.3]",
+            "train.thresholds.nope = 0.2: train.thresholds: no document has the label \"nope\"",
+        ),
+    ];
+    for (change, said) in unknown {
+        let refused = project.sweep(&["check", spec.to_str().unwrap(), "--db", db, "--set", change]);
+        assert_eq!(refused.code, Some(4), "{}", refused.out);
+        assert!(refused.err.contains(said), "{}", refused.err);
+    }
     let refused = project.sweep(&["thresholds", "topics", "--trial", "9"]);
     assert_eq!(refused.code, Some(2));
     assert!(refused.err.contains("trial 9 has fewer than two finished folds"), "{}", refused.err);

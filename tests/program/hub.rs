@@ -300,7 +300,15 @@ fn what_the_hub_does_not_give() {
         ("tf/only", &[("config.json", &config), ("tf_model.h5", "x"), ("vocab.txt", "x")]),
         ("sp/only", &[("config.json", &config), (WEIGHTS, "x"), ("sentencepiece.bpe.model", "x")]),
         ("lost/shard", &[("config.json", &config), ("model.safetensors.index.json", index), ("vocab.txt", "x")]),
-        ("bad/shard", &[("config.json", &config), ("model.safetensors.index.json", path), ("vocab.txt", "x")]),
+        (
+            "bad/shard",
+            &[
+                ("config.json", &config),
+                ("model.safetensors.index.json", path),
+                ("vocab.txt", "x"),
+                ("../../../.bashrc", "x"),
+            ],
+        ),
         ("no/index", &[("config.json", &config), ("model.safetensors.index.json", "[]"), ("vocab.txt", "x")]),
     ];
     for (id, files) in models {
@@ -421,7 +429,7 @@ fn a_resumed_sweep_stays_with_its_commit() {
 }
 
 #[test]
-fn a_directory_that_is_gone_is_not_looked_for_at_the_hub() {
+fn a_resumed_sweep_stays_with_its_directory() {
     let hub = hub();
     let project = project(ID);
     for entry in fs::read_dir(fixture("bert")).unwrap().flatten() {
@@ -432,7 +440,8 @@ fn a_directory_that_is_gone_is_not_looked_for_at_the_hub() {
     project.wait_for("select 1 from runs where state = 'running'");
     signal(child.id(), Signal::TERM);
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(5));
-    assert_eq!(project.sql("select * from encoders"), Vec::<String>::new());
+    let recorded = project.sql("select encoder, substr(revision, 1, 7), length(revision) from encoders");
+    assert_eq!(recorded, [format!("{ID},sha256:,71")]);
     fs::rename(project.path(ID), project.path("elsewhere")).unwrap();
     let outcome = sweep(&project, &hub, &["resume"]);
     assert_eq!(outcome.code, Some(4), "{}", outcome.err);
@@ -443,6 +452,19 @@ fn a_directory_that_is_gone_is_not_looked_for_at_the_hub() {
     );
     assert_eq!(hub.requests(), Vec::<String>::new());
     fs::rename(project.path("elsewhere"), project.path(ID)).unwrap();
+    // one bit of one weight, and one word of the vocabulary
+    for name in [WEIGHTS, "vocab.txt"] {
+        let path = project.path(ID).join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut changed = whole.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        fs::write(&path, changed).unwrap();
+        let outcome = sweep(&project, &hub, &["resume"]);
+        assert_eq!(outcome.code, Some(4), "{}", outcome.err);
+        assert!(outcome.err.contains("the files in DIR/tiny/bert changed since the sweep began"), "{}", outcome.err);
+        fs::write(&path, whole).unwrap();
+    }
+    project.write("tiny/bert/README.md", "nobody reads this");
     assert_eq!(sweep(&project, &hub, &["resume"]).code, Some(0));
 }
 
@@ -503,8 +525,7 @@ fn all_encoders_of_a_sweep_are_judged_at_once() {
     let hub = hub();
     let project = Project::new();
     let spec = SPEC.replace("hidden = 8\nlayers = 1\nheads = 1\n", "encoder = \"scratch\"\n");
-    let values =
-        "\"model.encoder\" = [\"scratch\", \"tiny/bert\", \"no/such\", \"models/none/here\"]\n[x]".replace("\n[x]", "");
+    let values = r#""model.encoder" = ["scratch", "tiny/bert", "no/such", "models/none/here"]"#;
     project.write("hub.toml", spec.replace("[search.space]", &format!("[search.space]\n{values}")));
     let outcome = sweep(&project, &hub, &["run", "hub.toml"]);
     assert_eq!(outcome.code, Some(4), "{}", outcome.err);

@@ -10,10 +10,11 @@ use crate::support::repository;
 const ARROWS: &[(&str, &[&str])] = &[
     // core: pure
     ("metrics", &["spec"]),
+    ("crossval", &["spec", "metrics"]),
     ("spec", &["search", "metrics"]),
     ("search", &["spec"]),
     ("protocol", &["spec", "search", "sweep", "metrics"]),
-    ("sweep", &["spec", "search", "protocol"]),
+    ("sweep", &["spec", "search", "protocol", "crossval"]),
     // learn: candle and the spec; has never heard of processes or databases
     ("text", &["spec"]),
     ("model", &["spec", "text"]),
@@ -30,14 +31,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "driver", "failure", "hub", "metrics", "protocol", "search", "settings", "spec", "store", "sweep",
-            "tether", "text", "train", "worker",
+            "crossval", "driver", "failure", "hub", "metrics", "protocol", "search", "settings", "spec", "store",
+            "sweep", "tether", "text", "train", "worker",
         ],
     ),
     ("main", &["cli"]),
 ];
 
-const CORE: &[&str] = &["metrics", "spec", "search", "protocol", "sweep"];
+const CORE: &[&str] = &["metrics", "crossval", "spec", "search", "protocol", "sweep"];
 
 /// What the core must not know: runtimes, devices, screens, clocks, files, surroundings, randomness without a seed.
 const IMPURE: &[&str] = &[

@@ -14,7 +14,7 @@ fn a_sweep_runs_to_its_leaderboard_and_fills_the_views() {
     assert!(outcome.err.contains("2 trials x 2 folds"), "{}", outcome.err);
     assert!(outcome.err.contains("run 1/1 finished in"), "{}", outcome.err);
     assert!(outcome.out.contains("small: 2 of 2 trials finished, 0 failed"), "{}", outcome.out);
-    assert!(outcome.out.contains("next: sweep show small --trial"), "{}", outcome.out);
+    assert!(outcome.out.contains("next: sweep best small"), "{}", outcome.out);
     let count = |view: &str| project.sql(&format!("select count(*) from {view}")).concat();
     assert_eq!(["sweeps", "trials", "params", "runs", "leaderboard"].map(count), ["1", "2", "2", "4", "2"]);
     assert_eq!(count("predictions"), "48", "each trial answers each document once");
@@ -26,7 +26,7 @@ fn a_sweep_runs_to_its_leaderboard_and_fills_the_views() {
     for path in project.sql("select path from checkpoints") {
         assert!(project.path(&path).exists(), "{path}");
     }
-    for arguments in [&["ls"][..], &["show"], &["show", "small", "--trial", "0"], &["doctor"], &["sql"]] {
+    for arguments in [&["ls"][..], &["show"], &["best"], &["show", "small", "--trial", "0"], &["doctor"], &["sql"]] {
         let table = project.sweep(arguments);
         assert_eq!(table.code, Some(0), "{arguments:?}: {}", table.err);
         let json = project.sweep(&[arguments, &["--format", "json"]].concat());
@@ -138,8 +138,11 @@ fn the_sweep_files_in_the_documents_are_good() {
         assert!(!blocks.is_empty(), "{name}");
         for block in blocks {
             // an excerpt speaks of a sweep whose data are elsewhere
-            let data =
-                if block.contains("[data]") { "" } else { "data.path = \"a.jsonl\"\nsearch.sampler = \"random\"\n" };
+            let data = match (block.contains("[data]"), block.contains("[search]\n")) {
+                (true, _) => "",
+                (false, true) => "data.path = \"a.jsonl\"\n",
+                (false, false) => "data.path = \"a.jsonl\"\nsearch.sampler = \"random\"\n",
+            };
             let spec = sweep::spec::Spec::parse("x", &format!("{data}{block}"), &[]);
             assert!(spec.is_ok(), "{name}: {}\n{block}", spec.unwrap_err());
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::dropout::{Mask, device_mask};
+use super::dropout::{Mask, device_mask, mix};
 use super::gemm::{Matrix, Target, Threads, product};
 use super::math::{exp, largest, sum, sum2, vectorised};
 use super::rooms::room;
@@ -37,14 +37,10 @@ pub(in crate::model) fn attention(q: &Tensor, kv: &Tensor, how: &Attention<'_>, 
 
 impl Attention<'_> {
     fn masks(&self, noise: u64) -> Vec<Mask> {
-        let sequences = self.sequences.keys.iter();
-        sequences
-            .flat_map(|key| {
-                let key = *key;
-                (0..self.heads)
-                    .map(move |head| Mask::new(noise, self.site, super::dropout::mix(key ^ head as u64), self.dropout))
-            })
-            .collect()
+        let of = |key: u64| {
+            (0..self.heads).map(move |head| Mask::new(noise, self.site, mix(key ^ head as u64), self.dropout))
+        };
+        self.sequences.keys.iter().flat_map(|key| of(*key)).collect()
     }
 }
 
@@ -74,7 +70,7 @@ fn plain(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attention<'_>, pass: &Pass) -
                 let cells: Vec<f32> = masks.iter().flat_map(cell).collect();
                 Tensor::from_vec(cells, weights.dims(), q.device())?
             }
-            device => device_mask(weights.shape(), noise, how.site, how.dropout, device)?,
+            device => device_mask(weights.shape(), noise, how.site, sequences, how.dropout, device)?,
         };
         weights = weights.mul(&mask.to_dtype(weights.dtype())?)?;
     }

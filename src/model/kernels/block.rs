@@ -1,8 +1,8 @@
 //! One block of BERT's Transformer (Devlin 2019; norms after the residuals) as a single operation of the graph.
 //!
 //! Rows go through all of the block a few sequences at a time, so that what lies between two products stays in the
-//! cache and threads meet twice a block instead of at every operation. For the backward pass five tensors are kept
-//! (queries, keys and values, attention's output, the sums before both norms, and what GELU saw: 10 x hidden numbers a
+//! cache and threads meet twice a block instead of at every operation. For the backward pass six tensors are kept
+//! (queries, keys beside values, attention's output, the sums before both norms, and what GELU saw: 10 x hidden numbers a
 //! row); the rest is computed again. candle's own graph would zero and add a tensor for every gradient of every
 //! operation in between.
 
@@ -13,7 +13,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::attention::{Attention, Heads, attention};
-use super::dropout::Mask;
+use super::dropout::{Mask, masks};
 use super::gelu::gelu;
 use super::gemm::{Matrix, Operand, Target, Threads, product};
 use super::linear::linear;
@@ -73,10 +73,7 @@ pub(in crate::model) fn block(
     }
     let width = x.dim(1)?;
     let attention = block.attention(sequences, site);
-    let masks = |site| {
-        let mask = |noise| sequences.keys.iter().map(|key| Mask::new(noise, site, *key, block.dropout)).collect();
-        pass.noise.filter(|_| block.dropout > 0.0).map(mask)
-    };
+    let masks = |site| masks(sequences, block.dropout, site, pass);
     let wanted = wanted(sequences, rows);
     let op = Fused {
         heads: Heads::new(&attention, width, pass),
@@ -99,7 +96,7 @@ pub(in crate::model) fn block(
 fn wanted(sequences: &Sequences, rows: Rows) -> Sequences {
     match rows {
         Rows::All => sequences.clone(),
-        Rows::First => Sequences { offsets: (0..=sequences.count()).collect(), keys: sequences.keys.clone() },
+        Rows::First => sequences.singles(),
     }
 }
 
@@ -115,8 +112,7 @@ impl Block {
         let (x, y) = match rows {
             Rows::All => (x.clone(), y),
             Rows::First => {
-                let starts = sequences.offsets[..sequences.count()].iter().map(|start| *start as u32).collect();
-                let starts = Tensor::from_vec(starts, sequences.count(), x.device())?;
+                let starts = sequences.starts(x.device())?;
                 (x.index_select(&starts, 0)?, y.index_select(&starts, 0)?)
             }
         };

@@ -52,32 +52,40 @@ pub(in crate::model) fn mix(mut x: u64) -> u64 {
 /// Drops elements of `x` [rows of `sequences`, width] with probability `p` and scales the others by 1 / (1 - p).
 /// `site` tells the places of the model apart.
 pub(in crate::model) fn dropout(x: &Tensor, sequences: &Sequences, p: f64, site: u32, pass: &Pass) -> Result<Tensor> {
-    let Some(noise) = pass.noise.filter(|_| p > 0.0) else {
-        return Ok(x.clone());
+    let Some(noise) = pass.noise.filter(|_| p > 0.0) else { return Ok(x.clone()) };
+    let Device::Cpu = x.device() else {
+        return x.mul(&device_mask(x.shape(), noise, site, sequences, p, x.device())?.to_dtype(x.dtype())?);
     };
+    let op = Dropout { masks: draw(noise, site, sequences, p), sequences: sequences.clone() };
     if pass.is_fused(x) {
-        return x
-            .contiguous()?
-            .apply_op1(Dropout { masks: masks(noise, site, sequences, p), sequences: sequences.clone() });
+        return x.contiguous()?.apply_op1(op);
     }
-    match x.device() {
-        Device::Cpu => {
-            let op = Dropout { masks: masks(noise, site, sequences, p), sequences: sequences.clone() };
-            let ones = vec![1f32; x.elem_count()];
-            x.mul(&Tensor::from_vec(op.apply(&ones), x.dims(), x.device())?.to_dtype(x.dtype())?)
-        }
-        device => x.mul(&device_mask(x.shape(), noise, site, p, device)?.to_dtype(x.dtype())?),
-    }
+    let ones = vec![1f32; x.elem_count()];
+    x.mul(&Tensor::from_vec(op.apply(&ones), x.dims(), x.device())?.to_dtype(x.dtype())?)
 }
 
-/// A mask drawn on the device itself; it depends on what the batch holds, but repeats.
-pub(super) fn device_mask(shape: &Shape, noise: u64, site: u32, p: f64, device: &Device) -> Result<Tensor> {
-    device.set_seed(mix(noise ^ mix(u64::from(site))))?;
+/// A mask drawn on the device itself; it depends on what the batch holds, but repeats. Pieces of a step have masks of
+/// their own: those of a sequence that stands first in only one of them.
+pub(super) fn device_mask(
+    shape: &Shape,
+    noise: u64,
+    site: u32,
+    sequences: &Sequences,
+    p: f64,
+    device: &Device,
+) -> Result<Tensor> {
+    let first = sequences.keys.first().copied().unwrap_or_default();
+    device.set_seed(mix(mix(noise ^ mix(u64::from(site))) ^ first))?;
     let draws = Tensor::rand(0f32, 1f32, shape, device)?;
     draws.ge(p)?.to_dtype(candle_core::DType::F32)?.affine(1.0 / (1.0 - p), 0.0)
 }
 
-fn masks(noise: u64, site: u32, sequences: &Sequences, p: f64) -> Arc<[Mask]> {
+/// One mask a sequence; none where nothing is dropped.
+pub(super) fn masks(sequences: &Sequences, p: f64, site: u32, pass: &Pass) -> Option<Arc<[Mask]>> {
+    pass.noise.filter(|_| p > 0.0).map(|noise| draw(noise, site, sequences, p))
+}
+
+fn draw(noise: u64, site: u32, sequences: &Sequences, p: f64) -> Arc<[Mask]> {
     sequences.keys.iter().map(|key| Mask::new(noise, site, *key, p)).collect()
 }
 

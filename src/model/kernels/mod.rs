@@ -38,7 +38,7 @@ pub(super) use softmax::softmax;
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 #[cfg(doc)]
 use super::params::Param;
@@ -69,7 +69,18 @@ impl Sequences {
         (0..self.count()).map(|sequence| self.len(sequence)).max().unwrap_or(0)
     }
 
-    /// Ends and lengths of pieces of a flat buffer with `width` numbers a row.
+    /// The first row of each sequence, as a sequence of its own.
+    pub(super) fn singles(&self) -> Self {
+        Self { offsets: (0..=self.count()).collect(), keys: self.keys.clone() }
+    }
+
+    /// Where each sequence begins.
+    pub(super) fn starts(&self, device: &Device) -> Result<Tensor> {
+        let starts = self.offsets[..self.count()].iter().map(|start| *start as u32).collect();
+        Tensor::from_vec(starts, self.count(), device)
+    }
+
+    /// The sequences' parts of a flat buffer with `width` numbers a row.
     fn cut<'a>(&self, mut flat: &'a [f32], width: usize) -> Vec<&'a [f32]> {
         let mut pieces = Vec::with_capacity(self.count());
         for sequence in 0..self.count() {

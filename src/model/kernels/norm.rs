@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use candle_nn::ops::layer_norm_slow;
 use rayon::prelude::*;
 
-use super::dropout::{Mask, dropout};
+use super::dropout::{Mask, dropout, masks};
 use super::linear::BLOCK;
 use super::math::{sum, sum2, vectorised};
 use super::slices::{slice, with_slices};
@@ -49,11 +49,7 @@ pub(in crate::model) fn add_norm(
         let sum = dropout(x, how.sequences, how.dropout, how.site, pass)?.add(residual)?;
         return layer_norm_slow(&sum, &weight.tensor(pass)?, &bias.tensor(pass)?, eps as f32);
     }
-    let mask = |noise| {
-        let mask = |key: &u64| Mask::new(noise, how.site, *key, how.dropout);
-        how.sequences.keys.iter().map(mask).collect::<Vec<_>>()
-    };
-    let masks = pass.noise.filter(|_| how.dropout > 0.0).map(mask);
+    let masks = masks(how.sequences, how.dropout, how.site, pass);
     let dropped = Some(Dropped { masks, sequences: how.sequences.clone() });
     let op = Norm { weight: weight.clone(), bias: bias.clone(), eps: eps as f32, dropped };
     x.contiguous()?.apply_op3(&residual.contiguous()?, &weight.anchor(pass), op)
@@ -69,7 +65,7 @@ struct Norm {
 
 struct Dropped {
     /// One a sequence; none: no dropout.
-    masks: Option<Vec<Mask>>,
+    masks: Option<Arc<[Mask]>>,
     sequences: Sequences,
 }
 
@@ -108,7 +104,7 @@ impl Norm {
         let mut dx = vec![0f32; ds.len()];
         let width = ds.len() / dropped.sequences.rows().max(1);
         let pieces = dropped.sequences.cut_mut(&mut dx, width).into_par_iter().zip(dropped.sequences.cut(ds, width));
-        pieces.zip(masks).for_each(|((dx, ds), mask)| {
+        pieces.zip(&**masks).for_each(|((dx, ds), mask)| {
             vectorised(
                 #[inline(always)]
                 || {

@@ -72,12 +72,9 @@ fn check(name: &str, inputs: &[&Var], params: &Params, f: &(dyn Fn(&Pass) -> Ten
     finite_differences(name, inputs, f, &fused);
     for threads in [1, 2, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-        let again = pool.install(|| {
-            let f = |pass: &Pass| f(pass);
-            let pass = Pass::training(Some(7));
-            flat(&f(&pass))
-        });
-        assert!(again == fused.y, "{name}: {threads} threads change the bits");
+        let again = pool.install(|| outcome(inputs, params, &training(true), f));
+        let same = again.y == fused.y && again.gradients == fused.gradients;
+        assert!(same, "{name}: {threads} threads change the bits");
     }
 }
 
@@ -229,6 +226,33 @@ fn transformer_blocks_of_bfloat16() {
 fn dropouts() {
     let (x, s) = (tensor(18, 16, 1), sequences());
     check("dropout", &[&x], &Params::default(), &|pass| dropout(&x, &s, 0.4, 2, pass).expect("y"));
+}
+
+#[test]
+fn recurrences() {
+    let (gates, s) = (tensor(18, 20, 1), sequences());
+    for reverse in [false, true] {
+        let mut maker = maker();
+        let weight = maker.make("w", (20, 5), Start::Uniform(0.5)).expect("a weight");
+        let bias = maker.make("b", 20, Start::Uniform(0.5)).expect("a bias");
+        let params = maker.finish();
+        let how = Recurrence { sequences: &s, reverse };
+        check("lstm", &[&gates], &params, &|pass| lstm(&gates, &weight, &bias, &how, pass).expect("y"));
+    }
+}
+
+#[test]
+fn gradients_of_rows_and_of_whole_tables_add_up() {
+    let mut maker = maker();
+    let table = maker.make("words", (4, 2), Start::Normal).expect("a table");
+    let _ = maker.finish();
+    let rows = || table.add_row_gradients(&[3, 1, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).expect("added");
+    let whole = || table.add_gradient(|sum| sum.iter_mut().for_each(|x| *x += 10.0));
+    for order in [[&rows as &dyn Fn(), &whole], [&whole, &rows]] {
+        order.iter().for_each(|add| add());
+        let sum = table.take_gradient().to_tensor(&[4, 2]).expect("a tensor").expect("a gradient");
+        assert_eq!(flat(&sum), [10.0, 10.0, 13.0, 14.0, 10.0, 10.0, 16.0, 18.0]);
+    }
 }
 
 #[test]

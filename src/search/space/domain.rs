@@ -117,7 +117,7 @@ impl Domain {
             Self::Integer { .. } => {
                 let (level, levels) = (self.level(value)?, self.levels()?);
                 let [first, end] = [self.edge(0), self.edge(levels)];
-                Some(((self.edge(level) + self.edge(level + 1)) / 2.0 - first) / (end - first))
+                Some((f64::midpoint(self.edge(level), self.edge(level + 1)) - first) / (end - first))
             }
         }
     }

@@ -26,6 +26,11 @@ impl Point {
         self
     }
 
+    /// Takes a value out.
+    pub(super) fn taken(&mut self, name: &str) -> Option<(String, Value)> {
+        self.0.shift_remove_entry(name)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.0.iter()
     }

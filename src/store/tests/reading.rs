@@ -23,7 +23,7 @@ async fn rows_are_typed() {
     let board = reader.leaderboard("lr").await.expect("is read");
     assert_eq!(
         board.iter().map(|row| (row.rank, row.trial.0, row.tied_with_best)).collect::<Vec<_>>(),
-        [(1, 0, true), (2, 2, true), (3, 3, false),]
+        [(1, 0, Some(true)), (2, 2, Some(true)), (3, 3, Some(true))]
     );
     let last = reader.last_metrics("lr", run("0/0")).await.expect("are read");
     assert_eq!(

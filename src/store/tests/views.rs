@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
-use super::story::{Story, at, new_sweep, text};
+use super::story::{Story, at, new_sweep, proposed, text};
+use crate::crossval::{critical_t, standard_error};
 use crate::spec::Direction;
 use crate::store::schema;
+use crate::sweep::{Fact, FoldId, RunEnd, RunId, TrialEnd, TrialId};
 
 async fn view(story: &Story, sql: &str) -> String {
     text(&story.reader().query(sql).await.expect(sql))
@@ -118,14 +120,79 @@ async fn predictions() {
 
 #[tokio::test]
 async fn leaderboard() {
+    const COLUMNS: &str = "select sweep, rank, trial, score, score_se, tied_with_best, params, baseline, \
+                           round(difference, 6) as difference, round(difference_se, 6) as difference_se from leaderboard";
     let story = Story::measured_against().await;
-    insta::assert_snapshot!(view(&story, "select * from leaderboard").await, @r#"
-    sweep | rank | trial | score | score_se | tied_with_best | params | baseline
-    lr | 1 | 0 | 0.82 | 0.02 | 1 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 0
-    lr | 2 | 2 | 0.8 | 0.01 | 1 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]} | 0
-    lr | 3 | 3 | 0.5 | 0.0 | 0 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 0
-    lr | - | -1 | 0.81 | 0.01 | 1 | {} | 1
+    insta::assert_snapshot!(view(&story, COLUMNS).await, @r#"
+    sweep | rank | trial | score | score_se | tied_with_best | params | baseline | difference | difference_se
+    lr | 1 | 0 | 0.82 | 0.02 | 1 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 0 | 0.0 | 0.0
+    lr | 2 | 2 | 0.8 | 0.01 | 1 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]} | 0 | -0.02 | 0.017321
+    lr | 3 | 3 | 0.5 | 0.0 | 1 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 0 | -0.32 | 0.034641
+    lr | - | -1 | 0.81 | 0.01 | - | {} | 1 | 0.01 | -
     "#);
+}
+
+/// Trials whose distance to the best is a hair within and a hair beyond what the test takes for chance.
+#[tokio::test]
+async fn ties_are_where_the_corrected_test_draws_the_line() {
+    for (k, repeats) in [(2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (10, 1), (5, 3), (10, 5), (10, 30), (1, 4)] {
+        for direction in [Direction::Maximize, Direction::Minimize] {
+            let story = Story::untold().await;
+            let mut new = new_sweep("ties");
+            new.direction = direction;
+            let sweep = story.store.create_sweep(new, at(1)).await.expect("is created");
+            let folds: Vec<FoldId> =
+                (0..repeats).flat_map(|repeat| (0..k).map(move |fold| FoldId { repeat, fold })).collect();
+            let swing: Vec<f64> = (0..folds.len()).map(|n| if n % 2 == 0 { 0.01 } else { -0.01 }).collect();
+            let error = standard_error(&swing, k).expect("several folds");
+            let distance = critical_t(folds.len() - 1) * error;
+            let middle = swing.iter().sum::<f64>() / swing.len() as f64;
+            let mut facts = Vec::new();
+            let mut expected = Vec::new();
+            for (trial, share) in [(0, 0.0), (1, 0.999), (2, 1.001)] {
+                let behind = |n: usize| if trial == 0 { 0.0 } else { distance * share + swing[n] - middle };
+                let scores: Vec<f64> = (0..folds.len()).map(|n| 0.7 - direction.gain(behind(n))).collect();
+                facts.push(proposed(trial, 1e-3));
+                for (fold, score) in folds.iter().zip(&scores) {
+                    let run = RunId { trial: TrialId(trial), fold: *fold, attempt: 1 };
+                    let end = RunEnd::Finished { score: *score, best_epoch: 1, epochs: 1, peak_memory_mb: 1 };
+                    facts.push(Fact::RunEnded { run, end });
+                }
+                let score = scores.iter().sum::<f64>() / scores.len() as f64;
+                let end = TrialEnd::Finished { score, score_se: standard_error(&scores, k) };
+                facts.push(Fact::TrialEnded { trial: TrialId(trial), end });
+                let comparison = (-direction.gain(distance * share), if trial == 0 { 0.0 } else { error });
+                expected.push((TrialId(trial), Some(share < 1.0), comparison));
+            }
+            story.store.writer(sweep.key).record(at(2), facts).await.expect("is recorded");
+            let rows = story.reader().leaderboard("ties").await.expect("is read");
+            for (row, (trial, tied, (difference, error))) in rows.iter().zip(expected) {
+                let what = format!("trial {trial} of {k} x {repeats}, {direction:?}: {row:?}");
+                assert_eq!((row.trial, row.tied_with_best), (trial, tied), "{what}");
+                assert!((row.difference.expect("paired") - difference).abs() < 1e-9, "{what}, not {difference}");
+                assert!((row.difference_se.expect("several folds") - error).abs() < 1e-9, "{what}, not {error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_single_fold_allows_no_comparison() {
+    let story = Story::untold().await;
+    let of = |trial: i32, score: f64| {
+        let run = RunId { trial: TrialId(trial), fold: FoldId { repeat: 0, fold: 0 }, attempt: 1 };
+        let end = RunEnd::Finished { score, best_epoch: 1, epochs: 1, peak_memory_mb: 1 };
+        let trial_end = TrialEnd::Finished { score, score_se: None };
+        [proposed(trial, 1e-3), Fact::RunEnded { run, end }, Fact::TrialEnded { trial: TrialId(trial), end: trial_end }]
+    };
+    let facts = [of(0, 0.5), of(1, 0.75)].concat();
+    story.store.writer(story.sweep.key).record(at(2), facts).await.expect("is recorded");
+    let columns = "rank, trial, score, score_se, tied_with_best, difference, difference_se";
+    insta::assert_snapshot!(view(&story, &format!("select {columns} from leaderboard")).await, @r"
+    rank | trial | score | score_se | tied_with_best | difference | difference_se
+    1 | 1 | 0.75 | - | 1 | 0.0 | -
+    2 | 0 | 0.5 | - | - | -0.25 | -
+    ");
 }
 
 #[tokio::test]
@@ -163,8 +230,8 @@ async fn every_example_of_the_documentation_answers() {
     rank | trial | score | se | tied_with_best | params
     1 | 0 | 0.82 | 0.02 | 1 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]}
     2 | 2 | 0.8 | 0.01 | 1 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]}
-    3 | 3 | 0.5 | 0.0 | 0 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]}
-    - | -1 | 0.81 | 0.01 | 1 | {}
+    3 | 3 | 0.5 | 0.0 | 1 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]}
+    - | -1 | 0.81 | 0.01 | - | {}
 
     repeat | fold | baseline | best | gain
     0 | 0 | 0.81 | 0.8 | -0.01

@@ -1,0 +1,113 @@
+//! Observations, reduced to what the likelihood asks of them.
+
+use faer::Mat;
+
+use super::kernel::Axis;
+
+/// One score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observation {
+    /// Which of the settings.
+    pub setting: usize,
+    /// The fold that it was measured on.
+    pub fold: usize,
+    /// More is better; scaled to mean 0 and variance 1.
+    pub score: f64,
+}
+
+/// Settings and their scores.
+///
+/// Scores of one setting differ by folds and noise only, so the matrices need a row a setting, not one a score: 1,000
+/// scores of 200 settings cost what 200 scores cost. What is lost of the likelihood by averaging a setting's scores are
+/// the deviations from the averages, and those are kept as sums (`within…`).
+#[derive(Clone, Debug)]
+pub struct Data {
+    pub(super) axes: Vec<Axis>,
+    /// Distinct rows of numbers, one an axis.
+    pub(super) settings: Vec<Vec<f64>>,
+    observations: Vec<Observation>,
+    /// Scores of each setting.
+    pub(super) counts: Vec<f64>,
+    /// Their mean.
+    pub(super) means: Vec<f64>,
+    /// [setting, fold]: the part of a setting's scores that is of the fold. No columns where there is one fold only: its
+    /// effect cannot be told from the mean.
+    pub(super) shares: Mat<f64>,
+    /// Sums over all scores of products of deviations from the setting's mean: of scores, [fold, fold] of what tells
+    /// whether a score is of a fold, and of both.
+    pub(super) within: f64,
+    pub(super) within_folds: Mat<f64>,
+    pub(super) within_both: Vec<f64>,
+}
+
+impl Data {
+    /// Every setting has at least one score.
+    pub fn new(axes: Vec<Axis>, settings: Vec<Vec<f64>>, observations: Vec<Observation>) -> Self {
+        let first = observations.first().map(|observation| observation.fold);
+        let one_fold = observations.iter().all(|observation| Some(observation.fold) == first);
+        let folds = observations.iter().map(|observation| observation.fold + 1).max().unwrap_or(0);
+        let folds = if one_fold { 0 } else { folds };
+        let mut counts = vec![0.0; settings.len()];
+        let mut means = vec![0.0; settings.len()];
+        let mut shares = Mat::zeros(settings.len(), folds);
+        for Observation { setting, fold, score } in &observations {
+            counts[*setting] += 1.0;
+            means[*setting] += score;
+            if folds > 0 {
+                shares[(*setting, *fold)] += 1.0;
+            }
+        }
+        for (setting, count) in counts.iter().enumerate() {
+            means[setting] /= count;
+            for fold in 0..folds {
+                shares[(setting, fold)] /= count;
+            }
+        }
+        let mut within = 0.0;
+        let mut within_folds = Mat::zeros(folds, folds);
+        let mut within_both = vec![0.0; folds];
+        for Observation { setting, fold, score } in &observations {
+            let rest = score - means[*setting];
+            let is_of = |other: usize| f64::from(u8::from(other == *fold)) - shares[(*setting, other)];
+            within += rest * rest;
+            for a in 0..folds {
+                within_both[a] += is_of(a) * rest;
+                for b in 0..folds {
+                    within_folds[(a, b)] += is_of(a) * is_of(b);
+                }
+            }
+        }
+        Self { axes, settings, observations, counts, means, shares, within, within_folds, within_both }
+    }
+
+    /// Those settings alone.
+    #[must_use]
+    pub fn only(&self, settings: &[usize]) -> Self {
+        let mut places = vec![None; self.settings.len()];
+        for (place, setting) in settings.iter().enumerate() {
+            places[*setting] = Some(place);
+        }
+        let observations = self.observations.iter();
+        let observations =
+            observations.filter_map(|seen| Some(Observation { setting: places[seen.setting]?, ..*seen }));
+        let kept = settings.iter().map(|setting| self.settings[*setting].clone()).collect();
+        Self::new(self.axes.clone(), kept, observations.collect())
+    }
+
+    pub fn settings(&self) -> &[Vec<f64>] {
+        &self.settings
+    }
+
+    pub fn axes(&self) -> &[Axis] {
+        &self.axes
+    }
+
+    pub(super) fn folds(&self) -> usize {
+        self.shares.ncols()
+    }
+
+    /// Scores beyond the first of each setting.
+    pub(super) fn repeats(&self) -> f64 {
+        (self.observations.len() - self.settings.len()) as f64
+    }
+}
