@@ -38,6 +38,9 @@ struct Args {
     warm_steps: usize,
     #[arg(long, default_value_t = 1)]
     infer_reps: usize,
+    /// Documents that are scored together; the tool itself takes up to 32,768 tokens at once on a CPU.
+    #[arg(long, default_value_t = 32)]
+    infer_batch: usize,
     /// Most tokens whose activations are kept at once.
     #[arg(long, default_value_t = 65_536)]
     tokens: usize,
@@ -121,7 +124,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for _ in 0..args.infer_reps {
         let all: Vec<usize> = (0..data.documents.len()).collect();
-        let pieces: Vec<Piece> = all.chunks(8).map(piece).collect();
+        let pieces: Vec<Piece> = all.chunks(args.infer_batch).map(piece).collect();
         let (start, start_cpu) = (Instant::now(), cpu_seconds());
         for piece in &pieces {
             trainer.logits(&piece.input)?;

@@ -45,7 +45,7 @@ impl Meter {
         }
     }
 
-    /// When the first budget of time will be spent, as things go on; none if there is none, or one is spent already.
+    /// How long until the first budget of time is spent, as things go on: nothing if it is; none if there is no budget.
     pub(super) fn left(&self, budget: &Budget) -> Option<Duration> {
         let Elapsed { seconds, device_seconds } = self.read();
         let clock = budget.seconds.map(|most| most - seconds);
@@ -56,7 +56,7 @@ impl Meter {
         });
         let left = [clock, devices].into_iter().flatten().reduce(f64::min)?;
         if left <= 0.0 {
-            return None;
+            return Some(Duration::ZERO);
         }
         // late rather than a moment too early; a year is for ever
         Some(Duration::from_secs_f64(left.min(31_536_000.0)) + Duration::from_millis(1))

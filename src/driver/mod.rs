@@ -107,6 +107,7 @@ pub async fn conduct(
         heard,
         watch,
         meter,
+        is_over: false,
         campaign,
     };
     driver.run(hearing).await
@@ -155,6 +156,8 @@ struct Driver<'a> {
     heard: mpsc::Sender<(RunId, Said)>,
     watch: &'a mut (dyn FnMut(Notice<'_>) + Send),
     meter: Meter,
+    /// The machine knows that a budget of time is spent.
+    is_over: bool,
 }
 
 impl Driver<'_> {
@@ -172,21 +175,38 @@ impl Driver<'_> {
             }
         }
         loop {
-            let budget = &self.campaign.spec.search.budget;
-            let left = self.meter.left(budget);
+            let left = self.time_left();
             let event = tokio::select! {
-                Some((run, said)) = hearing.recv() => match self.understand(run, said) {
-                    Some(event) => event,
-                    None => continue,
-                },
-                () = tokio::time::sleep(left.unwrap_or(Duration::MAX)), if left.is_some() => self.spent(),
-                _ = interrupts.recv() => { stops += 1; self.stop(stops, "Ctrl-C") }
-                _ = terminations.recv() => { stops += 2; self.stop(stops, "SIGTERM") }
+                Some((run, said)) = hearing.recv() => self.understand(run, said),
+                () = tokio::time::sleep(left.unwrap_or(Duration::MAX)), if left.is_some() => None,
+                _ = interrupts.recv() => { stops += 1; Some(self.stop(stops, "Ctrl-C")) }
+                _ = terminations.recv() => { stops += 2; Some(self.stop(stops, "SIGTERM")) }
             };
-            if let Some(end) = self.handle(event).await? {
-                return Ok(end);
+            // first of all: a run that ends now makes room for none when the time is over
+            let events = self.time_over().into_iter().chain(event);
+            for event in events {
+                if let Some(end) = self.handle(event).await? {
+                    return Ok(end);
+                }
             }
         }
+    }
+
+    /// Until a budget of time is spent, if there is one and it was not said yet.
+    fn time_left(&self) -> Option<Duration> {
+        let budget = &self.campaign.spec.search.budget;
+        self.meter.left(budget).filter(|_| !self.is_over)
+    }
+
+    /// What the machine is told when a budget of time is spent.
+    fn time_over(&mut self) -> Option<Event> {
+        let left = self.time_left()?;
+        if !left.is_zero() {
+            return None;
+        }
+        self.is_over = true;
+        (self.watch)(Notice::Spent { running: self.children.len() });
+        Some(Event::Elapsed(self.meter.read()))
     }
 
     /// The first Ctrl-C drains, the second kills; a SIGTERM has no time to drain.
@@ -198,15 +218,6 @@ impl Driver<'_> {
         }
         (self.watch)(Notice::Killing);
         Event::Kill { why }
-    }
-
-    /// The machine sees for itself whether that is all.
-    fn spent(&mut self) -> Event {
-        let (elapsed, budget) = (self.meter.read(), &self.campaign.spec.search.budget);
-        if self.meter.left(budget).is_none() {
-            (self.watch)(Notice::Spent { running: self.children.len() });
-        }
-        Event::Elapsed(elapsed)
     }
 
     fn understand(&mut self, run: RunId, said: Said) -> Option<Event> {

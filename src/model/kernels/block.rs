@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::attention::{Attention, Heads, attention};
 use super::dropout::{Mask, masks};
 use super::gelu::gelu;
-use super::gemm::{Matrix, Operand, Target, Threads, product};
+use super::gemm::{IN_PLACE, Left, Matrix, Operand, Right, STRIDE_IN_PLACE, Target, Threads, product};
 use super::linear::linear;
 use super::math::{self, vectorised};
 use super::norm::{Residual, add_norm, backward_rows, forward_rows};
@@ -75,17 +75,18 @@ pub(in crate::model) fn block(
     let attention = block.attention(sequences, site);
     let masks = |site| masks(sequences, block.dropout, site, pass);
     let wanted = wanted(sequences, rows);
+    let keeps = pass.gradients && (x.track_op() || block.query.weight.is_trained());
     let op = Fused {
         heads: Heads::new(&attention, width, pass),
         masks: [masks(site + 1), masks(site + 2)],
-        tiles: tiles(sequences, &wanted),
+        tiles: tiles(sequences, &wanted, keeps),
         sequences: sequences.clone(),
         wanted,
         rows,
         width,
         inner: block.up.weight.value().dim(0)?,
         precision: pass.precision,
-        keeps: pass.gradients && (x.track_op() || block.query.weight.is_trained()),
+        keeps,
         kept: Mutex::default(),
         block: block.clone(),
     };
@@ -158,15 +159,19 @@ struct Tile {
     wanted: Range<usize>,
 }
 
-/// Rows of a tile: few enough to stay in the cache and for all threads to have some, enough to make packing the weights
-/// worth it. The number of threads plays no part, the bits of sums over tiles depend on it.
-fn tile_rows(rows: usize) -> usize {
-    (rows / 8).clamp(128, 512)
+/// Rows of a tile: few enough to stay in the cache and for all threads to have some, enough to make reading the weights
+/// worth it. Fewer where all that lies between the products is kept: in rows 4 kB apart, of which the cache holds few.
+/// The number of threads plays no part, the bits of sums over tiles depend on it.
+fn tile_rows(rows: usize, keeps: bool) -> usize {
+    if keeps { 128 } else { (rows / 8).clamp(128, 256) }
 }
 
-fn tiles(sequences: &Sequences, wanted: &Sequences) -> Vec<Tile> {
+/// Inner numbers of the feed-forward layers that are computed together.
+const PART: usize = IN_PLACE;
+
+fn tiles(sequences: &Sequences, wanted: &Sequences, keeps: bool) -> Vec<Tile> {
     let mut tiles: Vec<Tile> = Vec::new();
-    let most = tile_rows(sequences.rows());
+    let most = tile_rows(sequences.rows(), keeps);
     for sequence in 0..sequences.count() {
         let end = sequences.offsets[sequence + 1];
         match tiles.last_mut() {
@@ -218,15 +223,30 @@ struct Numbers<'a> {
     value: Layer<'a>,
     attended: Layer<'a>,
     attention_norm: [&'a [f32]; 2],
-    up: Layer<'a>,
-    down: Layer<'a>,
+    feed_forward: Vec<Part<'a>>,
+    /// What the feed-forward layers add.
+    down: &'a [f32],
     norm: [&'a [f32]; 2],
 }
 
-/// A matrix `[out, in]`, and what is added.
+/// Some of the inner numbers of the feed-forward layers, few enough to stay in the cache.
+struct Part<'a> {
+    inner: Range<usize>,
+    up: Layer<'a>,
+    down: Right<'a>,
+}
+
+/// A matrix `[in, out]` forward, `[out, in]` backward, and what is added forward.
 struct Layer<'a> {
-    weight: Operand<'a>,
+    weight: Right<'a>,
     bias: &'a [f32],
+}
+
+impl Layer<'_> {
+    /// y = x W^T + b, rows of y `stride` numbers apart.
+    fn apply(&self, x: &Left<'_>, y: &mut [f32], stride: usize) {
+        self.weight.affine(self.bias, y, stride, x);
+    }
 }
 
 impl CustomOp2 for Fused {
@@ -238,7 +258,7 @@ impl CustomOp2 for Fused {
         let x = slice(x, layout)?;
         let mut y = vec![0f32; self.wanted.rows() * self.width];
         let mut kept = self.keeps.then(|| self.kept_rooms(self.sequences.rows(), self.wanted.rows()));
-        self.with_numbers(|numbers| {
+        self.with_numbers(true, |numbers| {
             let tiles = self.tiles.par_iter().zip(self.cut_mut(&mut y, Tile::wanted));
             if let Some(kept) = &mut kept {
                 let parts = self.cut_mut(&mut kept.q, Tile::wanted).into_iter();
@@ -272,8 +292,9 @@ impl CustomOp2 for Fused {
         let mut dx = x.track_op().then(|| vec![0f32; x.elem_count()]);
         with_slices([x, &dy], |[x, dy]| {
             let mut slopes = self.slope_rooms();
-            let sums = self
-                .with_numbers(|numbers| Ok(self.backward_tiles(numbers, dy, &kept, &mut slopes, dx.as_deref_mut())))?;
+            let sums = self.with_numbers(false, |numbers| {
+                Ok(self.backward_tiles(numbers, dy, &kept, &mut slopes, dx.as_deref_mut()))
+            })?;
             self.add_gradients(x, &kept, &slopes, &sums);
             Ok(())
         })?;
@@ -295,7 +316,8 @@ impl Tile {
 impl Fused {
     fn kept_rooms(&self, rows: usize, wanted: usize) -> Kept<Room> {
         let (width, inner) = (self.width, self.inner);
-        let [context, attended, up, down] = [width, width, inner, width].map(|width| room(wanted * width));
+        let up = if self.keeps { inner } else { PART.min(inner) };
+        let [context, attended, up, down] = [width, width, up, width].map(|width| room(wanted * width));
         Kept { q: room(wanted * width), kv: room(rows * 2 * width), context, attended, up, down }
     }
 
@@ -306,14 +328,27 @@ impl Fused {
         Slopes { q, kv: room(self.sequences.rows() * 2 * width), attended, up, down, normed, hidden }
     }
 
-    fn with_numbers<R>(&self, f: impl FnOnce(&Numbers<'_>) -> Result<R>) -> Result<R> {
+    fn left<'a>(&self, x: Matrix<'a>) -> Left<'a> {
+        Left::new(x, self.precision)
+    }
+
+    /// The weights, packed for this pass: turned as it multiplies by them.
+    fn with_numbers<R>(&self, transposed: bool, f: impl FnOnce(&Numbers<'_>) -> Result<R>) -> Result<R> {
         let affines = self.block.affines();
         with_slices(affines.map(|affine| affine.weight.value()), |weights| {
             with_slices(affines.map(|affine| affine.bias.value()), |biases| {
                 let norm = |index: usize| [weights[index], biases[index]];
+                let pack = |weight, by| Right::new(turned(weight, transposed), by, self.precision);
                 let layer = |index: usize| {
                     let [weight, bias] = norm(index);
-                    Layer { weight: Operand::new(matrix(weight, bias.len()), Threads::All, self.precision), bias }
+                    Layer { weight: pack(matrix(weight, bias.len()), Threads::All), bias }
+                };
+                let [up, down] = [5, 6].map(|index| matrix(weights[index], biases[index].len()));
+                let part = |start: usize| {
+                    let inner = start..(start + PART).min(self.inner);
+                    let up = pack(up.part(inner.clone(), 0..self.width), Threads::One);
+                    let down = pack(down.part(0..self.width, inner.clone()), Threads::One);
+                    Part { up: Layer { weight: up, bias: &biases[5][inner.clone()] }, down, inner }
                 };
                 f(&Numbers {
                     query: layer(0),
@@ -321,8 +356,8 @@ impl Fused {
                     value: layer(2),
                     attended: layer(3),
                     attention_norm: norm(4),
-                    up: layer(5),
-                    down: layer(6),
+                    feed_forward: (0..self.inner).into_par_iter().step_by(PART).map(part).collect(),
+                    down: biases[6],
                     norm: norm(7),
                 })
             })
@@ -380,22 +415,15 @@ impl Fused {
         Some(firsts)
     }
 
-    /// y = x W^T + b, rows of y `stride` numbers apart.
-    fn affine(&self, x: Matrix<'_>, layer: &Layer<'_>, y: &mut [f32], stride: usize) {
-        y.chunks_mut(stride).for_each(|row| row[..layer.bias.len()].copy_from_slice(layer.bias));
-        let target = Target { numbers: y, row_stride: stride, add: true };
-        product(target, x, layer.weight.matrix().transposed(), Threads::One, self.precision);
-    }
-
     fn forward(&self, numbers: &Numbers<'_>, tile: &Tile, x: &[f32], y: &mut [f32], kept: &mut Kept<&mut [f32]>) {
-        let (width, inner, rows) = (self.width, self.inner, tile.wanted.len());
+        let (width, rows) = (self.width, tile.wanted.len());
         let eps = self.block.eps as f32;
         let firsts = self.wanted_rows(x, tile.sequences.clone());
-        let input = Operand::new(matrix(x, tile.rows.len()), Threads::One, self.precision);
-        let asking = firsts.as_ref().map_or(input.matrix(), |firsts| matrix(firsts, rows));
-        self.affine(asking, &numbers.query, kept.q, width);
+        let input = self.left(matrix(x, tile.rows.len()));
+        let asking = firsts.as_ref().map(|firsts| self.left(matrix(firsts, rows)));
+        numbers.query.apply(asking.as_ref().unwrap_or(&input), kept.q, width);
         for (part, layer) in [&numbers.key, &numbers.value].into_iter().enumerate() {
-            self.affine(input.matrix(), layer, &mut kept.kv[part * width..], 2 * width);
+            layer.apply(&input, &mut kept.kv[part * width..], 2 * width);
         }
         for (sequence, rows) in self.each(tile) {
             let all = self.rows_of(sequence, tile);
@@ -403,7 +431,7 @@ impl Fused {
                 (rows.start * width..rows.end * width, &kept.kv[all.start * 2 * width..all.end * 2 * width]);
             self.heads.forward(sequence, &kept.q[part.clone()], kv, &mut kept.context[part]);
         }
-        self.affine(matrix(kept.context, rows), &numbers.attended, kept.attended, width);
+        numbers.attended.apply(&self.left(matrix(kept.context, rows)), kept.attended, width);
         self.add_residual(tile, 0, kept.attended, firsts.as_deref().unwrap_or(x));
         let mut normed = room(rows * width);
         let [scale, shift] = numbers.attention_norm;
@@ -411,23 +439,43 @@ impl Fused {
             #[inline(always)]
             || forward_rows(&mut normed, kept.attended, scale, shift, eps),
         );
-        self.affine(matrix(&normed, rows), &numbers.up, kept.up, inner);
-        let mut hidden = room(rows * inner);
-        vectorised(
-            #[inline(always)]
-            || {
-                for (y, x) in hidden.iter_mut().zip(&*kept.up) {
-                    *y = math::gelu(*x);
-                }
-            },
-        );
-        self.affine(matrix(&hidden, rows), &numbers.down, kept.down, width);
+        self.feed_forward(numbers, &normed, kept, rows);
         self.add_residual(tile, 1, kept.down, &normed);
         let [scale, shift] = numbers.norm;
         vectorised(
             #[inline(always)]
             || forward_rows(y, kept.down, scale, shift, eps),
         );
+    }
+
+    /// A part of the inner numbers after the other: what all rows have of one stays in the cache.
+    fn feed_forward(&self, numbers: &Numbers<'_>, normed: &[f32], kept: &mut Kept<&mut [f32]>, rows: usize) {
+        let normed = self.left(matrix(normed, rows));
+        // nothing of it is kept for the next part, unless all is
+        let stride = kept.up.len() / rows.max(1);
+        let mut hidden = room(rows * STRIDE_IN_PLACE);
+        for part in &numbers.feed_forward {
+            let width = part.inner.len();
+            let up = &mut kept.up[if self.keeps { part.inner.start } else { 0 }..];
+            part.up.apply(&normed, up, stride);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (hidden, up) in hidden.chunks_exact_mut(STRIDE_IN_PLACE).zip(up.chunks(stride)) {
+                        for (y, x) in hidden[..width].iter_mut().zip(up) {
+                            *y = math::gelu(*x);
+                        }
+                    }
+                },
+            );
+            let hidden = self.left(Matrix::new(&hidden, rows, width, STRIDE_IN_PLACE));
+            if part.inner.start == 0 {
+                part.down.affine(numbers.down, kept.down, self.width, &hidden);
+            } else {
+                let target = Target { numbers: kept.down, row_stride: self.width, add: true };
+                part.down.product(target, &hidden);
+            }
+        }
     }
 
     /// y = residual + dropout(y)
@@ -536,24 +584,31 @@ impl Fused {
         );
         self.drop_slopes(tile, 1, slopes.down, &sum);
         // through the feed-forward layers: slopes.up holds GELU's output's first
-        let by = |layer: &Layer<'_>, dy: &[f32], stride: usize, dx: &mut [f32], add: bool| {
-            let rows = dy.len().div_ceil(stride);
-            let target = Target { row_stride: dx.len() / rows, numbers: dx, add };
-            let dy = Matrix::new(dy, rows, layer.bias.len(), stride);
-            product(target, dy, layer.weight.matrix(), Threads::One, self.precision);
+        let by = |weight: &Right<'_>, dy: &Left<'_>, dx: &mut [f32], stride: usize, add: bool| {
+            weight.product(Target { numbers: dx, row_stride: stride, add }, dy);
         };
-        by(&numbers.down, slopes.down, width, slopes.up, false);
-        vectorised(
-            #[inline(always)]
-            || {
-                for ((x, y), slope) in kept.up.iter().zip(slopes.hidden.iter_mut()).zip(slopes.up.iter_mut()) {
-                    let (value, derivative) = math::gelu_with_slope(*x);
-                    *y = value;
-                    *slope *= derivative;
-                }
-            },
-        );
-        by(&numbers.up, slopes.up, inner, &mut sum, true);
+        let down = self.left(matrix(slopes.down, rows));
+        for part in &numbers.feed_forward {
+            let start = part.inner.start;
+            by(&part.down, &down, &mut slopes.up[start..], inner, false);
+            let (up, hidden, slopes_up) = (&kept.up[start..], &mut slopes.hidden[start..], &mut slopes.up[start..]);
+            vectorised(
+                #[inline(always)]
+                || {
+                    let rows = up.chunks(inner).zip(hidden.chunks_mut(inner)).zip(slopes_up.chunks_mut(inner));
+                    for ((up, hidden), slopes) in rows {
+                        let row = up.iter().zip(hidden).zip(slopes).take(part.inner.len());
+                        for ((x, y), slope) in row {
+                            let (value, derivative) = math::gelu_with_slope(*x);
+                            *y = value;
+                            *slope *= derivative;
+                        }
+                    }
+                },
+            );
+            let up = self.left(matrix(slopes.up, rows).part(0..rows, part.inner.clone()));
+            by(&part.up.weight, &up, &mut sum, width, true);
+        }
         // through the first norm and its dropout
         let mut ds = room(rows * width);
         let [scale, shift] = numbers.attention_norm;
@@ -567,7 +622,7 @@ impl Fused {
         );
         self.drop_slopes(tile, 0, slopes.attended, &ds);
         // through attention
-        by(&numbers.attended, slopes.attended, width, &mut sum, false);
+        by(&numbers.attended.weight, &self.left(matrix(slopes.attended, rows)), &mut sum, width, false);
         for (sequence, rows) in self.each(tile) {
             let all = self.rows_of(sequence, tile);
             let (part, all) = (rows.start * width..rows.end * width, all.start * 2 * width..all.end * 2 * width);
@@ -576,7 +631,7 @@ impl Fused {
         }
         if let Some(dx) = dx {
             // of the wanted rows first
-            by(&numbers.query, slopes.q, width, &mut ds, true);
+            by(&numbers.query.weight, &self.left(matrix(slopes.q, rows)), &mut ds, width, true);
             match self.rows {
                 Rows::All => dx.copy_from_slice(&ds),
                 Rows::First => {
@@ -588,7 +643,9 @@ impl Fused {
                 }
             }
             for (index, layer) in [&numbers.key, &numbers.value].into_iter().enumerate() {
-                by(layer, &slopes.kv[index * width..], 2 * width, dx, true);
+                let slopes =
+                    matrix(slopes.kv, tile.rows.len()).part(0..tile.rows.len(), index * width..(index + 1) * width);
+                by(&layer.weight, &self.left(slopes), dx, width, true);
             }
         }
         vectorised(
@@ -636,6 +693,10 @@ impl Fused {
         add_sums(&block.norm.weight, sums, |sums| &sums.norm[0]);
         add_sums(&block.norm.bias, sums, |sums| &sums.norm[1]);
     }
+}
+
+fn turned(weight: Matrix<'_>, transposed: bool) -> Matrix<'_> {
+    if transposed { weight.transposed() } else { weight }
 }
 
 /// Rows without gaps.

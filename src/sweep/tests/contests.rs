@@ -65,7 +65,7 @@ fn a_hopeless_trial_gets_one_fold_and_a_good_one_all() {
     > run 2/1 Finished { score: 0.84, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
       spawn 2/2 on 0
     > run 2/2 Finished { score: 0.83, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 2 Finished { score: 0.8266666666666667, score_se: Some(0.00881917103688194) }
+      trial 2 Finished { score: 0.8266666666666667, score_se: Some(0.013944333775567882) }
       SweepEnded { end: Finished }
       leave Finished
     "#);
@@ -85,8 +85,8 @@ fn each_rule_says_why() {
         writeln!(stories, "{race:?}: {:?}", end.expect("an end")).expect("a string takes all");
     }
     assert_snapshot!(stories, @r#"
-    Off: Finished { score: 0.756, score_se: Some(0.02501999200639361) }
-    Forgiving: Finished { score: 0.756, score_se: Some(0.02501999200639361) }
+    Off: Finished { score: 0.756, score_se: Some(0.03752998800959041) }
+    Forgiving: Finished { score: 0.756, score_se: Some(0.03752998800959041) }
     Paired: Dropped { why: "raced out after 2 of 5 folds: it is 0.0250 ± 0.0050 behind trial 0 on the same folds" }
     Posterior: Dropped { why: "raced out after 4 of 5 folds: its chance to beat trial 0 is 0.9 %" }
     "#);
@@ -139,7 +139,7 @@ fn slots_are_spent_where_nothing_is_for_nothing() {
       trial 1: train.seed = 1
       spawn 1/0 on 1
     > run 0/2 Finished { score: 0.81, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 0 Finished { score: 0.81, score_se: Some(0.005773502691896231) }
+      trial 0 Finished { score: 0.81, score_se: Some(0.009128709291752725) }
       trial 2: train.seed = 2
       spawn 2/0 on 0
     > run 1/0 Finished { score: 0.79, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
@@ -147,20 +147,20 @@ fn slots_are_spent_where_nothing_is_for_nothing() {
     > run 2/0 Finished { score: 0.85, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
       spawn 2/1 on 0
     > run 1/1 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 1 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 0 is below 0.01 %" }
+      trial 1 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 0 is 0.1 %" }
       spawn 2/2 on 1
     > run 2/1 Finished { score: 0.86, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
       trial 3: train.seed = 3
       spawn 3/0 on 0
     > run 2/2 Finished { score: 0.86, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 2 Finished { score: 0.8566666666666666, score_se: Some(0.0033333333333333366) }
+      trial 2 Finished { score: 0.8566666666666666, score_se: Some(0.0052704627669473035) }
       spawn 3/1 on 1
     > run 3/0 Finished { score: 0.86, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
       spawn 3/2 on 0
     > run 3/1 Finished { score: 0.4, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 3 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.01 %" }
-      terminate 3/2: raced out after 2 of 3 folds: its chance to beat trial 2 is 0.01 %
-    > run 3/2 Pruned { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.01 %", score: None, best_epoch: None, epochs: None }
+      trial 3 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.07 %" }
+      terminate 3/2: raced out after 2 of 3 folds: its chance to beat trial 2 is 0.07 %
+    > run 3/2 Pruned { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.07 %", score: None, best_epoch: None, epochs: None }
       SweepEnded { end: Finished }
       leave Finished
     "#);
@@ -314,13 +314,13 @@ fn a_budget_of_runs_starts_no_trial_that_it_cannot_finish() {
     > run 0/0#2 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
       spawn 0/1 on 0
     > run 0/1 Finished { score: 0.6, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 0 Finished { score: 0.55, score_se: Some(0.04999999999999999) }
+      trial 0 Finished { score: 0.55, score_se: Some(0.08660254037844384) }
       trial 1: train.seed = 1
       spawn 1/0 on 0
     > run 1/0 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
       spawn 1/1 on 0
     > run 1/1 Finished { score: 0.6, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 1 Finished { score: 0.55, score_se: Some(0.04999999999999999) }
+      trial 1 Finished { score: 0.55, score_se: Some(0.08660254037844384) }
       SweepEnded { end: Enough { why: "its budget of 5 runs has no room for another trial: 4 were started" } }
       leave Enough { why: "its budget of 5 runs has no room for another trial: 4 were started" }
     "#);

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
-use super::avx512;
+use super::avx512::bf16 as avx512;
 use super::{Matrix, Target, Threads, product_f32};
 use crate::model::kernels::Precision;
 use crate::model::kernels::math::vectorised;
@@ -25,7 +25,7 @@ pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Thre
 }
 
 /// Whether the CPU itself multiplies bfloat16, faster than f32.
-fn is_fast() -> bool {
+pub(super) fn is_fast() -> bool {
     #[cfg(target_arch = "x86_64")]
     return avx512::fast().is_some();
     #[cfg(not(target_arch = "x86_64"))]
@@ -53,7 +53,7 @@ impl<'a> Operand<'a> {
         }
     }
 
-    fn rounded(given: Matrix<'a>, by: Threads) -> Self {
+    pub(super) fn rounded(given: Matrix<'a>, by: Threads) -> Self {
         Self { given, copies: (!given.is_rounded).then(|| rounded(given, by)) }
     }
 
@@ -74,6 +74,8 @@ const ROWS: usize = 64;
 
 fn rounded(of: Matrix<'_>, by: Threads) -> Room {
     let Matrix { numbers, rows, columns, row_stride, .. } = if of.column_stride == 1 { of } else { of.transposed() };
+    // a single row that was a column once has the column's stride
+    let row_stride = row_stride.max(columns);
     let mut copies = room(rows * columns);
     let tasks = copies.par_chunks_mut((ROWS * columns).max(1)).zip(numbers.par_chunks((ROWS * row_stride).max(1)));
     tasks.with_min_len(by.fewest_tasks()).for_each(|(copies, numbers)| {

@@ -1,15 +1,25 @@
-//! Matrix products: in f32 by the `gemm` crate, in bfloat16 by whatever is fastest on this CPU.
+//! Matrix products: in f32 by AVX-512 where there is any, else by the `gemm` crate; in bfloat16 by whatever is fastest
+//! on this CPU.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod bf16;
+mod operands;
 #[cfg(test)]
 mod tests;
 
 pub(super) use bf16::Operand;
+use std::ops::Range;
+
 use gemm::Parallelism;
+pub(super) use operands::{Left, Right};
 
 use super::Precision;
+
+/// Rows of up to `IN_PLACE` numbers that stand `STRIDE_IN_PLACE` apart, with as much behind the last, are multiplied
+/// where they are; others are copied to such a stride, at which (no power of two) lines of the cache do not collide.
+pub(super) const IN_PLACE: usize = 256;
+pub(super) const STRIDE_IN_PLACE: usize = IN_PLACE + 16;
 
 /// A view of numbers as a matrix with any strides.
 #[derive(Clone, Copy)]
@@ -42,6 +52,12 @@ impl<'a> Matrix<'a> {
             ..self
         }
     }
+
+    pub(super) fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        // of nothing there may be no first number
+        let start = (rows.start * self.row_stride + columns.start * self.column_stride).min(self.numbers.len());
+        Self { numbers: &self.numbers[start..], rows: rows.len(), columns: columns.len(), ..self }
+    }
 }
 
 /// Where a product goes: rows `row_stride` numbers apart.
@@ -50,6 +66,16 @@ pub(super) struct Target<'a> {
     pub(super) row_stride: usize,
     /// Add to what is there.
     pub(super) add: bool,
+}
+
+/// What the sums of a product start from.
+#[derive(Clone, Copy, Debug)]
+enum Start<'a> {
+    Zero,
+    /// What the target holds.
+    There,
+    /// The same numbers in every row.
+    Row(&'a [f32]),
 }
 
 /// Who computes a product.
@@ -73,15 +99,9 @@ impl Threads {
 
 /// target = a b, or target += a b.
 pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads, precision: Precision) {
-    let (m, n, k) = (a.rows, b.columns, a.columns);
-    assert_eq!(k, b.rows, "the inner sizes of a product");
-    if m == 0 || n == 0 {
+    if !check(&target, a, b) {
         return;
     }
-    assert!(
-        n <= target.row_stride && (m - 1) * target.row_stride + n <= target.numbers.len(),
-        "a product beyond its target"
-    );
     match precision {
         Precision::Bf16 => bf16::product(target, a, b, by),
         // f16 is for other devices
@@ -89,8 +109,32 @@ pub(super) fn product(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Thre
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "a target is written once")]
+/// Whether there is anything to write, where there is room for it.
+fn check(target: &Target<'_>, a: Matrix<'_>, b: Matrix<'_>) -> bool {
+    let (m, n) = (a.rows, b.columns);
+    assert_eq!(a.columns, b.rows, "the inner sizes of a product");
+    if m == 0 || n == 0 {
+        return false;
+    }
+    assert!(
+        n <= target.row_stride && (m - 1) * target.row_stride + n <= target.numbers.len(),
+        "a product beyond its target"
+    );
+    true
+}
+
 fn product_f32(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads) {
+    #[cfg(target_arch = "x86_64")]
+    // for one row or few columns packing is not worth it; where rows do not lie one after the other (the gradients of
+    // weights) the crate is no slower
+    if let Some(cpu) = avx512::f32::F32::new().filter(|_| a.rows > 1 && b.columns >= 8 && a.column_stride == 1) {
+        return cpu.product(target, a, b, by);
+    }
+    product_by_crate(target, a, b, by);
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a target is written once")]
+fn product_by_crate(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     let threads = rayon::current_num_threads();
     let parallelism = if by == Threads::All && threads > 1 { Parallelism::Rayon(threads) } else { Parallelism::None };

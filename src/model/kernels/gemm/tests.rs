@@ -12,6 +12,23 @@ fn products() -> Vec<(&'static str, Product, Round)> {
     #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "nothing to add"))]
     let mut all: Vec<(_, Product, Round)> =
         vec![("f32", |target, a, b, by| product(target, a, b, by, Precision::F32), f64::from)];
+    // where the CPU has something better, for one row and few columns only
+    all.push(("f32 by the crate", product_by_crate, f64::from));
+    #[cfg(target_arch = "x86_64")]
+    if avx512::f32::F32::new().is_some() {
+        // also where packing is not worth it
+        all.push((
+            "f32 by the CPU",
+            |target, a, b, by| avx512::f32::F32::new().expect("seen above").product(target, a, b, by),
+            f64::from,
+        ));
+    }
+    for (name, product, round) in [
+        ("f32 packed once", by_right::<false> as Product, f64::from as Round),
+        ("bf16 packed once", by_right::<true>, bf16),
+    ] {
+        all.push((name, product, round));
+    }
     all.extend(products_bf16().into_iter().map(|(name, product)| (name, product, bf16 as Round)));
     all
 }
@@ -23,13 +40,19 @@ fn products_bf16() -> Vec<(&'static str, Product)> {
         ("bf16 by rounded copies", bf16::product_of_rounded),
     ];
     #[cfg(target_arch = "x86_64")]
-    if avx512::Avx512::new().is_some() {
+    if avx512::bf16::Bf16::new().is_some() {
         // also where it is slow
         all.push(("bf16 by the CPU", |target, a, b, by| {
-            avx512::Avx512::new().expect("seen above").product(target, a, b, by);
+            avx512::bf16::Bf16::new().expect("seen above").product(target, a, b, by);
         }));
     }
     all
+}
+
+/// By one thread, whatever is asked for.
+fn by_right<const BF16: bool>(target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads) {
+    let precision = if BF16 { Precision::Bf16 } else { Precision::F32 };
+    Right::new(b, by, precision).product(target, &Left::new(a, precision));
 }
 
 /// By arithmetic, not by bits: 8 bits of a fraction in [1, 2).
@@ -151,6 +174,15 @@ fn shapes_on_both_sides_of_every_block() {
     }
 }
 
+#[test]
+fn single_rows_and_columns_in_either_order() {
+    for turned in 0..4 {
+        for (m, k, n) in [(1, 40, 33), (9, 40, 1), (1, 40, 1), (9, 1, 33)] {
+            check(&Operand::new(m, k, 0, turned & 1 == 1, 1), &Operand::new(k, n, 0, turned & 2 == 2, 2), false);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -183,6 +215,69 @@ fn the_same_bits_for_any_number_of_threads() {
                 }
             }
         }
+    }
+}
+
+/// What a row's result is must not depend on the rows beside it.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn rows_do_not_see_each_other() {
+    if avx512::f32::F32::new().is_none() {
+        return;
+    }
+    for (k, n) in [(300, 40), (256, 32), (5, 70)] {
+        let (a, b) = (Operand::new(270, k, 0, false, 5), Operand::new(k, n, 0, true, 6));
+        let ours = |name: &str| name == "f32 by the CPU" || name == "f32 packed once";
+        for (name, product, _) in products().into_iter().filter(|(name, ..)| ours(name)) {
+            let all = multiply(product, &a, &b, false, Threads::One);
+            for rows in [0..1, 3..5, 13..27, 100..270, 269..270] {
+                let part = Operand { numbers: a.numbers[rows.start * k..rows.end * k].to_vec(), rows: rows.len(), ..a };
+                let alone = multiply(product, &part, &b, false, Threads::One);
+                for (row, alone) in rows.zip(alone.chunks(n + GAP)) {
+                    assert_eq!(alone[..n], all[row * (n + GAP)..][..n], "{name}: row {row} of [{k}, {n}]");
+                }
+            }
+        }
+    }
+}
+
+/// As rows that start from a bias: the same sums as from copies of it in the target.
+#[test]
+fn sums_start_from_a_bias() {
+    for (m, k, n) in [(1, 3, 5), (13, 256, 33), (29, 600, 70), (4, 0, 17)] {
+        let b = Operand::new(k, n, 2, true, 6);
+        let bias = numbers(n, 9);
+        for precision in [Precision::F32, Precision::Bf16] {
+            let right = Right::new(b.matrix(), Threads::One, precision);
+            let a = Operand::new(m, k, 1, false, 5);
+            let left = Left::new(a.matrix(), precision);
+            let (mut found, mut expected) = (numbers(m * (n + GAP), 77), numbers(m * (n + GAP), 77));
+            expected.chunks_mut(n + GAP).for_each(|row| row[..n].copy_from_slice(&bias));
+            right.product(Target { numbers: &mut expected, row_stride: n + GAP, add: true }, &left);
+            right.affine(&bias, &mut found, n + GAP, &left);
+            assert_eq!(found, expected, "[{m}, {k}, {n}] in {precision:?}");
+        }
+    }
+}
+
+/// Rows at the stride that needs no copies, with numbers between them that must not matter.
+#[test]
+fn rows_are_multiplied_where_they_are() {
+    for (m, k, n) in [(1, 1, 9), (15, 200, 40), (30, IN_PLACE, 33)] {
+        let there = Operand::new(m, k, STRIDE_IN_PLACE - k, false, 5);
+        let mut behind = there.numbers.clone();
+        behind.resize(m * STRIDE_IN_PLACE, f32::NAN);
+        let b = Operand::new(k, n, 0, false, 6);
+        let right = Right::new(b.matrix(), Threads::One, Precision::F32);
+        let product = |a: Matrix<'_>| {
+            let mut y = vec![0.0; m * n];
+            right.product(Target { numbers: &mut y, row_stride: n, add: false }, &Left::new(a, Precision::F32));
+            y
+        };
+        let dense: Vec<f32> = (0..m).flat_map(|row| there.row(row).collect::<Vec<_>>()).collect();
+        let expected = product(Matrix::new(&dense, m, k, k));
+        assert_eq!(product(Matrix::new(&behind, m, k, STRIDE_IN_PLACE)), expected, "[{m}, {k}, {n}]");
+        assert_eq!(product(there.matrix()), expected, "[{m}, {k}, {n}] without numbers behind the last");
     }
 }
 

@@ -4,10 +4,8 @@
 //! numbers that are summed up, [strip, pair, line]. A pair is two bfloat16 numbers in the bits of an f32.
 
 use std::arch::x86_64::{
-    __m512, __m512bh, __m512i, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd, _mm512_castsi512_ps,
-    _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16,
-    _mm512_set_epi16, _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_unpackhi_pd, _mm512_unpackhi_ps,
-    _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    __m512, __m512bh, __m512i, _mm512_add_ps, _mm512_castsi512_ps, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps,
+    _mm512_permutexvar_epi16, _mm512_set_epi16, _mm512_set1_ps, _mm512_setzero_ps,
 };
 use std::mem::transmute;
 use std::ops::Range;
@@ -15,7 +13,8 @@ use std::sync::LazyLock;
 
 use rayon::prelude::*;
 
-use super::{Matrix, Target, Threads};
+use super::{load, store, transposed};
+use crate::model::kernels::gemm::{Matrix, Target, Threads};
 use crate::model::kernels::rooms::room;
 
 /// The part of the target that is kept in registers: 12 x 2 vectors, beside 2 of B and a pair of A, of 32 registers.
@@ -30,20 +29,20 @@ const STRIPS: usize = 8;
 
 /// A CPU with the instructions: the functions below may be called.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512 {
+pub(in crate::model::kernels::gemm) struct Bf16 {
     _seen: (),
 }
 
 /// The CPU, if its products of bfloat16 are faster than those of f32.
-pub(super) fn fast() -> Option<Avx512> {
+pub(in crate::model::kernels::gemm) fn fast() -> Option<Bf16> {
     // asked once: a virtual machine answers slowly. By the maker, as no bit tells the speed.
-    static FAST: LazyLock<Option<Avx512>> =
-        LazyLock::new(|| Avx512::new().filter(|_| std::arch::x86_64::__cpuid(0).ebx.to_le_bytes() == *b"Auth"));
+    static FAST: LazyLock<Option<Bf16>> =
+        LazyLock::new(|| Bf16::new().filter(|_| std::arch::x86_64::__cpuid(0).ebx.to_le_bytes() == *b"Auth"));
     *FAST
 }
 
-impl Avx512 {
-    pub(super) fn new() -> Option<Self> {
+impl Bf16 {
+    pub(in crate::model::kernels::gemm) fn new() -> Option<Self> {
         let has = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512bf16");
@@ -51,7 +50,13 @@ impl Avx512 {
     }
 
     /// target = a b, or target += a b. Sums below the smallest normal number are 0.
-    pub(super) fn product(self, target: Target<'_>, a: Matrix<'_>, b: Matrix<'_>, by: Threads) {
+    pub(in crate::model::kernels::gemm) fn product(
+        self,
+        target: Target<'_>,
+        a: Matrix<'_>,
+        b: Matrix<'_>,
+        by: Threads,
+    ) {
         let (m, n, k) = (a.rows, b.columns, a.columns);
         let Target { numbers, row_stride: stride, add } = target;
         if k == 0 && !add {
@@ -165,38 +170,6 @@ fn beside(lines: Matrix<'_>, there: Range<usize>, depth: &Range<usize>) -> [__m5
     square
 }
 
-/// Rows to columns.
-#[inline]
-#[target_feature(enable = "avx512f")]
-#[expect(clippy::large_types_passed_by_value, reason = "it is inlined, and the rows stay in registers")]
-fn transposed(rows: [__m512; 16]) -> [__m512; 16] {
-    let mut fours = [_mm512_setzero_ps(); 16];
-    for (fours, rows) in fours.as_chunks_mut::<4>().0.iter_mut().zip(rows.as_chunks::<4>().0) {
-        let [a, b, c, d] = *rows;
-        let [ab, cd] = [_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d)].map(|x| _mm512_castps_pd(x));
-        let [ab_high, cd_high] = [_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d)].map(|x| _mm512_castps_pd(x));
-        *fours = [
-            _mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)),
-            _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)),
-            _mm512_castpd_ps(_mm512_unpacklo_pd(ab_high, cd_high)),
-            _mm512_castpd_ps(_mm512_unpackhi_pd(ab_high, cd_high)),
-        ];
-    }
-    // number c of fours[4 i + c]: column c of every quarter, of rows 4 i to 4 i + 3
-    let mut columns = [_mm512_setzero_ps(); 16];
-    for c in 0..4 {
-        let even = _mm512_shuffle_f32x4::<0x88>(fours[c], fours[4 + c]);
-        let odd = _mm512_shuffle_f32x4::<0xdd>(fours[c], fours[4 + c]);
-        let even_below = _mm512_shuffle_f32x4::<0x88>(fours[8 + c], fours[12 + c]);
-        let odd_below = _mm512_shuffle_f32x4::<0xdd>(fours[8 + c], fours[12 + c]);
-        columns[c] = _mm512_shuffle_f32x4::<0x88>(even, even_below);
-        columns[4 + c] = _mm512_shuffle_f32x4::<0x88>(odd, odd_below);
-        columns[8 + c] = _mm512_shuffle_f32x4::<0xdd>(even, even_below);
-        columns[12 + c] = _mm512_shuffle_f32x4::<0xdd>(odd, odd_below);
-    }
-    columns
-}
-
 #[target_feature(enable = "avx512f,avx512bf16")]
 #[expect(clippy::needless_range_loop, reason = "by constant index, sums stay in registers")]
 fn multiply(a: &[f32], b: &[f32], target: &mut Target<'_>, rows: usize, columns: usize) {
@@ -223,33 +196,6 @@ fn multiply(a: &[f32], b: &[f32], target: &mut Target<'_>, rows: usize, columns:
             }
         }
     }
-}
-
-/// Up to 16 numbers; the rest is 0.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load(numbers: &[f32]) -> __m512 {
-    #[expect(unsafe_code, reason = "the instruction takes a pointer")]
-    // SAFETY: the mask leaves out what the slice has not.
-    unsafe {
-        _mm512_maskz_loadu_ps(mask(numbers), numbers.as_ptr())
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn store(numbers: __m512, to: &mut [f32]) {
-    #[expect(unsafe_code, reason = "the instruction takes a pointer")]
-    // SAFETY: the mask leaves out what the slice has not.
-    unsafe {
-        _mm512_mask_storeu_ps(to.as_mut_ptr(), mask(to), numbers);
-    }
-}
-
-/// A bit for each of up to 16 numbers.
-#[inline]
-fn mask(numbers: &[f32]) -> u16 {
-    if numbers.len() < 16 { (1 << numbers.len()) - 1 } else { !0 }
 }
 
 #[inline]
