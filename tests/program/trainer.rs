@@ -101,6 +101,7 @@ path = "no/such/file.parquet"
 [search]
 objective = "gain"
 direction = "minimize"
+race = "off"
 [search.space]
 "train.lr" = [10, 20]
 way = ["x"]
