@@ -43,7 +43,7 @@ fn sweep_files() {
         run_with("values = [1e-2, 3e-2]", "low = 0.1, high = 0.1"),
         run_with("values = [1e-2, 3e-2]", "values = []"),
         run_with("values = [1e-2, 3e-2]", "values = [1e-2, -1]"),
-        run_with("[search.space]", "[search]\nobjective = \"f1_macro\"\n[search.space]"),
+        run_with("race = \"off\"", "objective = \"f1_macro\""),
         run_with("segment_len = 16", "segment_len = 16\nstride = 15"),
         run_with("[folds]", "[fold]"),
         run_with("k = 2", "k = 1"),

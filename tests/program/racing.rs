@@ -13,7 +13,8 @@ const RATES: &str = r#"search.space."train.learning_rate"=[3e-2, 1e-7, 2e-7]"#;
 fn a_hopeless_trial_gets_one_fold() {
     let project = Project::new();
     let options = ["run", "small.toml", "--set", RATES, "--set", "folds.k=3", "--set", "train.epochs=8"];
-    let outcome = project.sweep(&[&options[..], &["--set", "resources.slots_per_device=1"]].concat());
+    let racing = ["--set", "search.race=posterior", "--set", "resources.slots_per_device=1"];
+    let outcome = project.sweep(&[&options[..], &racing].concat());
     assert_eq!(outcome.code, Some(0), "{}", outcome.err);
     assert!(
         outcome.err.contains("trial 1 raced out after 1 of 3 folds: its chance to beat trial 0"),
