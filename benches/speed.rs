@@ -11,7 +11,7 @@ use clap::Parser;
 use serde::Deserialize;
 use serde_json::json;
 use sweep::model::{Batch, Classifier, Document, Precision, Sizes};
-use sweep::spec::{self, Encoder, Spec};
+use sweep::spec::{self, Config, Encoder};
 use sweep::text::{Special, windows};
 use sweep::train::{Input, Limits, Piece, Trainer};
 
@@ -60,8 +60,8 @@ struct Data {
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let data: Data = serde_json::from_str(&std::fs::read_to_string(&args.documents)?)?;
-    let spec = Spec::parse("speed", &std::fs::read_to_string(&args.spec)?, &[])?;
-    let (model, train) = (&spec.config.model, &spec.config.train);
+    let config = Config::parse(&std::fs::read_to_string(&args.spec)?)?;
+    let (model, train) = (&config.model, &config.train);
     let Encoder::Scratch(scratch) = &model.encoder else { return Err("the encoder must be from scratch".into()) };
     let sizes = Sizes {
         vocab_size: data.vocabulary,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::driver::{DriverError, EncoderError, EncoderErrors, MaterialError, SlotError};
+use crate::driver::{DriverError, EncoderError, EncoderErrors, MaterialError, ProgramError, SlotError};
 use crate::spec::Problems;
 use crate::store::StoreError;
 use crate::text::CorpusError;
@@ -96,6 +96,13 @@ impl From<MaterialError> for Failure {
     fn from(error: MaterialError) -> Self {
         let machine = matches!(error, MaterialError::Corpus(CorpusError::Write { .. }) | MaterialError::Lost);
         Self::new(if machine { Code::Broken } else { Code::BadInput }, chain(&error))
+    }
+}
+
+impl From<ProgramError> for Failure {
+    fn from(error: ProgramError) -> Self {
+        Self::new(Code::BadInput, error.to_string())
+            .hint("a path with a / is relative to the project, any other name is looked for in the PATH")
     }
 }
 

@@ -6,7 +6,7 @@
 //!   next; [`protocol`] the messages of a run; [`metrics`] scores; [`crossval`] what they allow one to say.
 //! - learn, candle: [`text`] from files to windows of tokens and folds; [`model`] windows to logits; [`train`] one run;
 //!   [`baseline`] what it is measured against.
-//! - edge: [`worker`] one run in its process; [`driver`] all runs of a sweep; [`hub`] models to download;
+//! - edge: [`worker`] one run in its process; [`tether`] a program that ends with us; [`driver`] all runs of a sweep; [`hub`] models to download;
 //!   [`store`] SQLite; [`cli`] the terminal;
 //!   [`settings`] of the machine; [`failure`] errors for people.
 
@@ -24,6 +24,7 @@ pub mod settings;
 pub mod spec;
 pub mod store;
 pub mod sweep;
+pub mod tether;
 pub mod text;
 pub mod train;
 pub mod worker;

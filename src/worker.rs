@@ -24,7 +24,7 @@ pub fn work() -> ExitCode {
         run(&job, &mut voice)
     });
     let last = match result {
-        Ok(done) => Message::Done(done),
+        Ok(done) => Message::Done(done.into()),
         Err(error) => Message::Failed { why: format!("{error:#}") },
     };
     let failed = matches!(last, Message::Failed { .. });
@@ -38,7 +38,7 @@ fn read_job() -> Result<Job> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).context("cannot read the job")?;
     let job: Job = serde_json::from_str(&line).context("the first line is not a job")?;
-    ensure!(job.protocol == PROTOCOL, "the job speaks protocol {}, this worker {PROTOCOL}", job.protocol);
+    ensure!(job.task.protocol == PROTOCOL, "the job speaks protocol {}, this worker {PROTOCOL}", job.task.protocol);
     Ok(job)
 }
 
@@ -60,12 +60,12 @@ fn watch_stdin() {
 const STOPPED: i32 = 130;
 
 fn run(job: &Job, voice: &mut Voice) -> Result<Done> {
-    let _alone = claim(Path::new(&job.directory))?;
+    let _alone = claim(Path::new(&job.task.directory))?;
     let mut report = |message: Message| voice.say(&message);
-    let done = if job.run.trial.is_baseline() {
+    let done = if job.task.run.trial.is_baseline() {
         baseline::fit(job, &mut report)?
     } else {
-        let device = match job.device {
+        let device = match job.task.device {
             Device::Cpu => candle_core::Device::Cpu,
             Device::Cuda => candle_core::Device::new_cuda(0).context("cannot use the card")?,
         };

@@ -51,8 +51,8 @@ pub fn fit(job: &Job, report: &mut dyn FnMut(Message) -> std::io::Result<()>) ->
     for chunk in evaluation.predictions(job, &corpus).chunks(PREDICTIONS) {
         say(Message::Predictions { predictions: chunk.to_vec() })?;
     }
-    let score = evaluation.report.values.get(&job.objective).copied().filter(|score| score.is_finite());
-    let score = score.ok_or_else(|| BaselineError::NoScore { objective: job.objective.clone() })?;
+    let score = evaluation.report.values.get(&job.task.objective).copied().filter(|score| score.is_finite());
+    let score = score.ok_or_else(|| BaselineError::NoScore { objective: job.task.objective.clone() })?;
     Ok(Done { score, best_epoch: 1, epochs: 1, peak_memory_mb: 0 })
 }
 

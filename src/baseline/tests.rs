@@ -8,9 +8,9 @@ use serde::Deserialize;
 use super::logistic::{Settings, Weights};
 use super::tfidf::{MAX_COLUMNS, Rows, Vocabulary};
 use super::{BaselineError, fit};
-use crate::protocol::{Device, Done, Job, Message, PROTOCOL};
+use crate::protocol::{Device, Done, Job, Message, PROTOCOL, Task};
 use crate::search::space::Point;
-use crate::spec::{Direction, Spec};
+use crate::spec::{Config, Direction};
 use crate::sweep::{FoldId, RunId, TrialId};
 use crate::text::prepare;
 
@@ -92,21 +92,26 @@ fn project(documents: &str, changes: &str) -> (tempfile::TempDir, Job) {
     let path = directory.path().join("a.jsonl");
     std::fs::write(&path, documents).expect("is written");
     let spec = format!("data.path = {path:?}\n{changes}");
-    let config = Spec::parse("x", &spec, &[]).expect("a good file").config;
+    let config = Config::parse(&spec).expect("a good file");
     let tokens = prepare(directory.path(), &directory.path().join("cache"), &config).expect("is prepared");
     let count = documents.lines().count() as u32;
-    let job = Job {
+    let task = Task {
         protocol: PROTOCOL,
         sweep: "x".into(),
         identity: "x 1".into(),
         run: RunId { trial: TrialId::BASELINE, fold: FoldId { repeat: 0, fold: 0 }, attempt: 1 },
+        k: 3,
+        seed: 17,
         params: Point::default(),
-        config,
         objective: "macro_f1".into(),
         direction: Direction::Maximize,
         device: Device::Cpu,
         threads: 1,
         directory: directory.path().to_string_lossy().into_owned(),
+    };
+    let job = Job {
+        task,
+        config,
         documents: tokens.to_string_lossy().into_owned(),
         train: (0..count).filter(|document| document % 3 > 0).collect(),
         validation: (0..count).filter(|document| document % 3 == 0).collect(),
@@ -185,7 +190,8 @@ fn documents_that_changed_are_refused() {
 #[test]
 fn a_score_that_is_no_number_is_an_error() {
     let (_directory, job) = project(ROWS, "");
-    let job = Job { objective: "roc_auc".into(), validation: vec![0], ..job };
+    let task = Task { objective: "roc_auc".into(), ..job.task };
+    let job = Job { task, validation: vec![0], ..job };
     let error = run(&job).expect_err("one class").to_string();
     assert!(error.starts_with("roc_auc is undefined"), "{error}");
 }

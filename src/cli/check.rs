@@ -1,5 +1,8 @@
 //! `sweep check`: what a sweep file comes to, without running it.
 
+use std::path::Path;
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -7,10 +10,10 @@ use super::download::place_encoders;
 use super::print::outln;
 use super::progress::patiently;
 use super::{Format, SpecArgs, cache_of, render, texts};
-use crate::driver::{Machine, MaterialError, Materials, Slots};
+use crate::driver::{FoundProgram, Machine, MaterialError, Materials, Slots};
 use crate::failure::{Code, Failure};
 use crate::settings::Settings;
-use crate::spec::{Model, Sampler, Segmentation, Spec};
+use crate::spec::{BuiltIn, Model, Program, Sampler, Segmentation, Spec, Trainer};
 use crate::text::Statistics;
 
 #[derive(Debug, Args)]
@@ -22,35 +25,32 @@ pub(super) struct CheckArgs {
 /// Trials listed at most.
 const LISTED: u32 = 20;
 
-/// Validates a sweep file and its data.
+/// Validates a sweep file, and its data or its program.
 pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let loaded = args.spec.load()?;
     let spec = &loaded.spec;
     let trials = spec.planned_trials();
     let runs = trials as usize * spec.folds.runs() as usize;
-    let slots = Slots::choose(&spec.resources, &Machine::here(), runs)?;
-    let encoders = place_encoders(spec, &loaded.project, None)?;
-    let mut materials =
-        Materials::new(loaded.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders, &slots);
-    read(spec, &mut materials).await?;
-    let material = materials.of(&spec.config).await?;
-    let statistics = material.corpus.statistics(&spec.config.model);
+    let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs)?;
     let points = spec.first_points(LISTED);
+    let Picture { trainer, json } = match &spec.trainer {
+        Trainer::BuiltIn(trainer) => built_in(spec, trainer, &slots, &loaded.project, settings).await?,
+        Trainer::Program(program) => of_program(spec, program, &loaded.project)?,
+    };
     if format == Format::Json {
-        render::json(&json!({
-            "name": spec.name, "config": spec.config, "folds": spec.folds, "search": spec.search,
-            "baseline": spec.baseline, "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
-            "survey": spec.survey, "encoders": named(&materials), "slots": slots.places.len(), "threads": slots.threads,
-            "devices": slots.choice, "data": statistics, "warnings": texts::warnings(&statistics, spec),
-        }))?;
+        let mut all = json!({
+            "name": spec.name, "folds": spec.folds, "search": spec.search, "baseline": spec.baseline,
+            "resources": spec.resources, "trials": trials, "runs": runs, "points": points,
+            "survey": spec.survey, "slots": slots.places.len(), "threads": slots.threads, "devices": slots.choice,
+        });
+        if let (Value::Object(all), Value::Object(of_trainer)) = (&mut all, json) {
+            all.extend(of_trainer);
+        }
+        render::json(&all)?;
         return Ok(Code::Good);
     }
     outln!("{} is good\n", args.spec.spec.display());
-    outln!("{}\n", summary(spec, &mut materials).await?);
-    outln!("{}\n", texts::describe(&statistics, &spec.config.model));
-    let classes: Vec<Vec<String>> =
-        statistics.classes.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
-    outln!("{}\n", render::table(&["class", "documents"], &classes));
+    outln!("{}\n", trainer.about);
     outln!("trials: {trials} x {} folds = {runs} runs, {}", spec.folds.runs(), slots.choice);
     if spec.baseline {
         outln!("  baseline: TF-IDF and a linear model, first, on the same folds");
@@ -63,17 +63,76 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     } else if trials > LISTED {
         outln!("  … and {} more", trials - LISTED);
     }
-    outln!("\nresolved configuration:");
-    for (key, value) in spec.config.keys() {
+    if !trainer.keys.is_empty() {
+        outln!("\nresolved configuration:");
+    }
+    for (key, value) in trainer.keys {
         outln!("  {key} = {value}");
     }
     outln!("\nnext: sweep run {}", args.spec.spec.display());
     Ok(Code::Good)
 }
 
+/// What a trainer comes to, for people and for programs.
+struct Picture {
+    trainer: Told,
+    json: Value,
+}
+
+struct Told {
+    about: String,
+    /// Of the configuration, where it is known what they mean.
+    keys: Vec<(String, Value)>,
+}
+
+async fn built_in(
+    spec: &Spec,
+    trainer: &BuiltIn,
+    slots: &Slots,
+    project: &Path,
+    settings: &Settings,
+) -> Result<Picture, Failure> {
+    let encoders = place_encoders(trainer.encoders(&spec.search.space), project, None)?;
+    let mut materials = Materials::new(project.to_owned(), cache_of(&settings.db), spec.folds.clone(), encoders, slots);
+    let config = &trainer.config;
+    read(trainer, spec, &mut materials).await?;
+    let statistics = materials.of(config).await?.corpus.statistics(&config.model);
+    let classes: Vec<Vec<String>> =
+        statistics.classes.iter().map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
+    let about = [
+        summary(trainer, spec, &mut materials).await?,
+        texts::describe(&statistics, &config.model),
+        render::table(&["class", "documents"], &classes),
+    ];
+    let json = json!({
+        "config": config, "encoders": named(&materials), "data": statistics,
+        "warnings": texts::warnings(&statistics, config, spec),
+    });
+    Ok(Picture { trainer: Told { about: about.join("\n\n"), keys: config.keys() }, json })
+}
+
+fn of_program(spec: &Spec, program: &Program, project: &Path) -> Result<Picture, Failure> {
+    let found = FoundProgram::find(program, project)?;
+    let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
+    let timeout =
+        program.timeout.map_or_else(|| "may take any time".to_owned(), |time| format!("may take {}", seconds(time)));
+    let mut about = format!(
+        "runs are trained by {found}\na run {timeout}, and has {} to leave when it is told to stop",
+        seconds(program.grace)
+    );
+    if spec.survey.refused() > 0 {
+        about = format!("{about}\n{}", spec.survey);
+    }
+    Ok(Picture { trainer: Told { about, keys: Vec::new() }, json: json!({ "trainer": program }) })
+}
+
 /// Reads and tokenises the documents of a sweep, which takes a moment where there are many.
-pub(super) async fn read(spec: &Spec, materials: &mut Materials) -> Result<(), MaterialError> {
-    patiently(&format!("reading and tokenising {}", spec.config.data.path), materials.prepare(spec)).await
+pub(super) async fn read(trainer: &BuiltIn, spec: &Spec, materials: &mut Materials) -> Result<(), MaterialError> {
+    patiently(&reading(trainer), materials.prepare(trainer, spec)).await
+}
+
+pub(super) fn reading(trainer: &BuiltIn) -> String {
+    format!("reading and tokenising {}", trainer.config.data.path)
 }
 
 /// The pretrained encoders by their names.
@@ -83,9 +142,9 @@ fn named(materials: &Materials) -> Value {
 }
 
 /// The pretrained encoders, `480 documents in 6 classes, …`, and for every window setting of the sweep what no window holds.
-pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<String, Failure> {
-    let material = materials.of(&spec.config).await?;
-    let statistics = material.corpus.statistics(&spec.config.model);
+pub(super) async fn summary(trainer: &BuiltIn, spec: &Spec, materials: &mut Materials) -> Result<String, Failure> {
+    let material = materials.of(&trainer.config).await?;
+    let statistics = material.corpus.statistics(&trainer.config.model);
     let Statistics { documents, vocabulary, tokens_per_document: tokens, .. } = &statistics;
     let groups = statistics.groups.map(|groups| format!(", {groups} groups")).unwrap_or_default();
     let kind = if statistics.multi_label { "labels (several a document)" } else { "classes" };
@@ -102,7 +161,7 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
     ));
     let before = lines.len();
     let mut seen = Vec::new();
-    for config in spec.first_points(SETTINGS).iter().filter_map(|point| spec.config_at(point).ok()) {
+    for config in spec.first_points(SETTINGS).iter().filter_map(|point| trainer.config_at(point).ok()) {
         let material = materials.of(&config).await?;
         let Model { segmentation, segment_len, stride, max_segments, keep, .. } = config.model;
         let windows = (material.path.clone(), segmentation, [segment_len, stride, max_segments], keep);
@@ -121,7 +180,9 @@ pub(super) async fn summary(spec: &Spec, materials: &mut Materials) -> Result<St
     if spec.survey.refused() > 0 {
         lines.push(spec.survey.to_string());
     }
-    lines.extend(texts::warnings(&statistics, spec).iter().map(|warning| format!("warning: {warning}")));
+    lines.extend(
+        texts::warnings(&statistics, &trainer.config, spec).iter().map(|warning| format!("warning: {warning}")),
+    );
     Ok(lines.join("\n"))
 }
 

@@ -10,7 +10,7 @@ use super::progress::patiently;
 use crate::crossval::{Bootstrap, Labels, Optimism, OutOfFold, Units, tibshirani};
 use crate::failure::{Code, Failure};
 use crate::metrics::Metric;
-use crate::spec::{Direction, Spec};
+use crate::spec::{Direction, Spec, Trainer};
 use crate::store::{LeaderboardRow, PredictionRow, Reader, RunRow, RunState, SweepRecord};
 use crate::sweep::{FoldId, TrialId};
 
@@ -118,7 +118,11 @@ async fn answers(
     spec: &Spec,
     candidates: &[&LeaderboardRow],
 ) -> Result<Option<OutOfFold>, Failure> {
-    let multi_label = spec.config.data.is_multi_label();
+    // what the predictions of a program mean only the program knows
+    let Trainer::BuiltIn(trainer) = &spec.trainer else {
+        return Ok(None);
+    };
+    let multi_label = trainer.config.data.is_multi_label();
     let Some(metric) = Metric::named(&spec.search.objective, multi_label) else {
         return Ok(None);
     };
@@ -127,7 +131,7 @@ async fn answers(
     let mut answers: Option<OutOfFold> = None;
     for row in candidates {
         let rows = reader.predictions(&record.name, row.trial).await?;
-        let Ok(config) = spec.config_at(&row.params) else {
+        let Ok(config) = trainer.config_at(&row.params) else {
             return Ok(None);
         };
         let of_class = |class: &String| config.train.thresholds.get(class).copied().unwrap_or(config.train.threshold);

@@ -1,5 +1,6 @@
 //! What is seen while a model of the hub is downloaded: a bar on a terminal, else a line.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::Path;
 
@@ -8,18 +9,18 @@ use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::print::errln;
 use crate::driver::{EncoderErrors, Encoders, Revisions};
 use crate::hub::{Hub, Notice};
-use crate::spec::Spec;
+use crate::spec::Pretrained;
 
 /// Places the encoders of a sweep, and shows what that takes on stderr. `revisions` are those of a sweep that has begun.
 pub(super) fn place_encoders(
-    spec: &Spec,
+    names: BTreeSet<Pretrained>,
     project: &Path,
     revisions: Option<&Revisions>,
 ) -> Result<Encoders, EncoderErrors> {
     let mut shown = Shown { bar: None };
     // the threads of the runtime have nothing else to do before a sweep starts
     let placed = tokio::task::block_in_place(|| {
-        Encoders::place(spec, project, &Hub::here(), revisions, &mut |notice| shown.notice(&notice))
+        Encoders::place(names, project, &Hub::here(), revisions, &mut |notice| shown.notice(&notice))
     });
     shown.close();
     placed

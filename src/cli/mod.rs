@@ -10,12 +10,14 @@ mod download;
 mod print;
 mod progress;
 mod read;
+mod ready;
 mod render;
 mod run;
 mod sql;
 mod texts;
 mod thresholds;
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -92,6 +94,12 @@ enum Command {
     /// Train one run (started by `sweep run`)
     #[command(hide = true)]
     Worker,
+    /// Become a program that ends with whoever started it (started by `sweep run`)
+    #[command(hide = true)]
+    Tether {
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
 }
 
 /// A sweep file and changes to it.
@@ -119,6 +127,9 @@ pub fn main() -> ExitCode {
         // this filter is a good one
         let _ = log_to_stderr("info");
         return crate::worker::work();
+    }
+    if let Command::Tether { command } = &cli.command {
+        return crate::tether::become_program(command);
     }
     let result = settings(&cli.common).and_then(|settings| {
         log_to_stderr(&settings.log)?;
@@ -151,7 +162,7 @@ async fn dispatch(command: Command, settings: &Settings, format: Format) -> Resu
         Command::Thresholds(args) => thresholds::thresholds(args, settings, format).await,
         Command::Sql(args) => sql::sql(args, settings, format).await,
         Command::Doctor => doctor::doctor(settings, format).await,
-        Command::Worker => Ok(Code::Good),
+        Command::Worker | Command::Tether { .. } => Ok(Code::Good),
     }
 }
 

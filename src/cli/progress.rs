@@ -119,14 +119,14 @@ impl Screen {
                         bar.reset();
                         bar.set_prefix(run.to_string());
                         let is_baseline = run.trial.is_baseline();
-                        bar.set_message(if is_baseline { "TF-IDF, linear model" } else { "reads its documents" });
+                        bar.set_message(if is_baseline { "TF-IDF, linear model" } else { "starts" });
                     }
                 } else {
                     errln!("run {run} started on {} (pid {})", place.device, place.pid);
                 }
             }
             Fact::Measured { run, measurement } if measurement.split == Split::Validation => {
-                let score = measurement.values.get(&self.objective).copied().unwrap_or(f64::NAN);
+                let Some(score) = measurement.values.get(&self.objective).copied() else { return };
                 match &mut self.shown {
                     Shown::Bars { last, .. } => {
                         last.insert(*run, score);
@@ -173,7 +173,8 @@ impl Screen {
                 *self.done.entry(run.trial).or_default() += 1;
                 if matches!(self.shown, Shown::Lines) {
                     let objective = &self.objective;
-                    errln!("run {run} finished in {took}: {objective} {score:.4} (epoch {best_epoch} of {epochs})");
+                    let epoch = if *epochs == 0 { String::new() } else { format!(" (epoch {best_epoch} of {epochs})") };
+                    errln!("run {run} finished in {took}: {objective} {score:.4}{epoch}");
                 }
             }
             RunEnd::Failed { why } => self.say(&format!("run {run} failed after {took}: {why}")),
@@ -210,6 +211,12 @@ impl Screen {
         };
         bar.set_length(progress.steps);
         bar.set_position(progress.step);
+        if progress.epochs == 0 {
+            // a program may count as it likes
+            let score = last.get(&run).map(|score| format!("{} {score:.4}", self.objective));
+            bar.set_message(score.unwrap_or_default());
+            return;
+        }
         if progress.epoch == 0 {
             bar.set_message("encodes the documents once (frozen encoder)");
             return;

@@ -6,11 +6,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::baseline::Baseline;
-use super::download::place_encoders;
 use super::print::{errln, outln};
-use super::progress::{Screen, patiently};
-use super::{Format, Loaded, SpecArgs, cache_of, check, parse, preflight, render};
-use crate::driver::{Campaign, Machine, Materials, Slots, conduct, now};
+use super::progress::Screen;
+use super::ready::Ready;
+use super::{Format, Loaded, SpecArgs, cache_of, parse, preflight, render};
+use crate::driver::{Campaign, Launcher, Machine, Slots, conduct, now};
 use crate::failure::{Code, Failure};
 use crate::settings::Settings;
 use crate::spec::Spec;
@@ -37,14 +37,8 @@ pub(super) struct ResumeArgs {
 pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let Loaded { spec, text, project } = args.spec.load()?;
     preflight(&settings.db).await?;
-    let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec))?;
-    let encoders = place_encoders(&spec, &project, None)?;
-    let revisions = encoders.revisions()?;
-    let mut materials = Materials::new(project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders, &slots);
-    check::read(&spec, &mut materials).await?;
-    let material = materials.of(&spec.config).await?;
-    let statistics = material.corpus.statistics(&spec.config.model);
-    errln!("{}", check::summary(&spec, &mut materials).await?);
+    let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs(&spec))?;
+    let Ready { launcher, origin } = Ready::make(&spec, &project, settings, &slots, None).await?;
     let store = Store::open(&settings.db).await?;
     let new = NewSweep {
         name: spec.name.clone(),
@@ -57,14 +51,14 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
         direction: spec.search.direction,
         trials: Some(spec.planned_trials()),
         folds: spec.folds.runs(),
-        documents: Some(statistics.documents as u64),
-        data_sha256: Some(material.corpus.data_sha256().to_owned()),
-        classes: material.corpus.classes().to_vec(),
-        encoders: revisions,
+        documents: origin.documents,
+        data_sha256: origin.data_sha256,
+        classes: origin.classes,
+        encoders: origin.encoders,
         host: gethostname::gethostname().to_string_lossy().into_owned(),
     };
     let record = store.create_sweep(new, now()).await?;
-    let voyage = Voyage { store, record, spec, materials, slots, retry_failed: false };
+    let voyage = Voyage { store, record, spec, launcher, slots, retry_failed: false };
     voyage.sail(settings, format).await
 }
 
@@ -91,22 +85,9 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     let rows = reader.runs(&record.name).await?;
     let of_trials = rows.iter().filter(|row| !row.run.trial.is_baseline());
     let finished = of_trials.filter(|row| row.state == RunState::Finished).count();
-    let slots = Slots::choose(&spec.resources, &Machine::here(), runs(&spec).saturating_sub(finished))?;
-    let encoders = place_encoders(&spec, &record.project, Some(&record.encoders))?;
-    let mut materials =
-        Materials::new(record.project.clone(), cache_of(&settings.db), spec.folds.clone(), encoders, &slots);
-    let reading = format!("reading and tokenising {}", spec.config.data.path);
-    let material = patiently(&reading, materials.of(&spec.config)).await?;
-    if record.data_sha256.as_deref().is_some_and(|hash| hash != material.corpus.data_sha256()) {
-        let path = record.project.join(&spec.config.data.path);
-        let what =
-            format!("{} changed since {} began: old and new scores would not compare", path.display(), record.name);
-        return Err(
-            Failure::new(Code::BadInput, what).hint("put the old file back, or start a new sweep with `sweep run`")
-        );
-    }
-    errln!("{}", check::summary(&spec, &mut materials).await?);
-    let voyage = Voyage { store, record, spec, materials, slots, retry_failed: args.retry_failed };
+    let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs(&spec).saturating_sub(finished))?;
+    let Ready { launcher, .. } = Ready::make(&spec, &record.project, settings, &slots, Some(&record)).await?;
+    let voyage = Voyage { store, record, spec, launcher, slots, retry_failed: args.retry_failed };
     voyage.sail(settings, format).await
 }
 
@@ -125,7 +106,7 @@ struct Voyage {
     store: Store,
     record: SweepRecord,
     spec: Spec,
-    materials: Materials,
+    launcher: Launcher,
     slots: Slots,
     retry_failed: bool,
 }
@@ -140,7 +121,7 @@ struct Outcome {
 
 impl Voyage {
     async fn sail(self, settings: &Settings, format: Format) -> Result<Code, Failure> {
-        let Self { store, record, spec, materials, slots, retry_failed } = self;
+        let Self { store, record, spec, launcher, slots, retry_failed } = self;
         let (trials, folds) = (spec.planned_trials(), spec.folds.runs());
         let with = if spec.baseline { " and a baseline" } else { "" };
         prune_vectors(&cache_of(&settings.db), settings.cache_mb.saturating_mul(1 << 20));
@@ -149,7 +130,7 @@ impl Voyage {
         let best = outcome(&store, &record.name).await?.sweep.best_score;
         let all = runs(&spec) + if spec.baseline { folds as usize } else { 0 };
         let mut screen = Screen::new(&spec.search, best, [all, folds as usize], &done, slots.places.len());
-        let campaign = Campaign { store: &store, record: &record, spec: &spec, materials, slots, retry_failed };
+        let campaign = Campaign { store: &store, record: &record, spec: &spec, launcher, slots, retry_failed };
         let end = conduct(campaign, &mut |notice| screen.notice(&notice)).await;
         screen.close();
         let end = end?;

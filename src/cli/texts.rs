@@ -96,9 +96,9 @@ const FEW: usize = 10;
 const NAMED: usize = 5;
 
 /// What should be mended before a sweep, each with what to do.
-pub(super) fn warnings(statistics: &Statistics, spec: &Spec) -> Vec<String> {
+pub(super) fn warnings(statistics: &Statistics, config: &Config, spec: &Spec) -> Vec<String> {
     let unread = spec.unread().into_iter().map(|(key, why)| format!("{key} has no effect: {why}"));
-    about_documents(statistics, &spec.config).into_iter().chain(unread).collect()
+    about_documents(statistics, config).into_iter().chain(unread).collect()
 }
 
 fn about_documents(statistics: &Statistics, config: &Config) -> Vec<String> {
@@ -221,6 +221,7 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::*;
+    use crate::spec::Trainer;
     use crate::text::{Corpus, prepare};
 
     /// The description and the warnings of documents (label, text) under these keys.
@@ -232,10 +233,12 @@ mod tests {
         });
         std::fs::write(directory.path().join("a.jsonl"), rows).expect("written");
         let spec = Spec::parse("x", &format!("data.path = \"a.jsonl\"\n{keys}"), &[]).expect("a good file");
-        let path = prepare(directory.path(), directory.path(), &spec.config).expect("prepared");
-        let statistics = Corpus::open(&path).expect("a corpus").statistics(&spec.config.model);
-        let warnings = warnings(&statistics, &spec);
-        format!("{}\n\n{}", describe(&statistics, &spec.config.model), warnings.join("\n"))
+        let Trainer::BuiltIn(trainer) = &spec.trainer else { panic!("a program") };
+        let config = &trainer.config;
+        let path = prepare(directory.path(), directory.path(), config).expect("prepared");
+        let statistics = Corpus::open(&path).expect("a corpus").statistics(&config.model);
+        let warnings = warnings(&statistics, config, &spec);
+        format!("{}\n\n{}", describe(&statistics, &config.model), warnings.join("\n"))
     }
 
     #[test]

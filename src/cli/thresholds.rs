@@ -8,6 +8,7 @@ use super::{Format, parse, render};
 use crate::failure::{Code, Failure};
 use crate::metrics::{Average, CrossFitted, Scores, Thresholds, UNTUNED, cross_fit, tune_thresholds};
 use crate::settings::Settings;
+use crate::spec::Trainer;
 use crate::store::{PredictionRow, Reader, SweepRecord};
 use crate::sweep::TrialId;
 
@@ -39,9 +40,17 @@ pub(super) async fn thresholds(args: ThresholdsArgs, settings: &Settings, format
     let name = &record.name;
     let spec = parse(&record.spec_path, &record.spec, &record.overrides)
         .map_err(|problems| Failure::spec(&format!("the sweep file that {name} was started with"), &problems))?;
-    if !spec.config.data.is_multi_label() {
-        let what = format!("{name} has one label a document: the most probable one is given, without a threshold");
-        return Err(Failure::new(Code::Usage, what).hint("thresholds are for sweeps with data.labels"));
+    let refused =
+        |what: String| Err(Failure::new(Code::Usage, what).hint("thresholds are for sweeps with data.labels"));
+    match &spec.trainer {
+        Trainer::Program(_) => {
+            return refused(format!("{name} is trained by a program, which gives labels as it likes"));
+        }
+        Trainer::BuiltIn(trainer) if !trainer.config.data.is_multi_label() => {
+            let what = format!("{name} has one label a document: the most probable one is given, without a threshold");
+            return refused(what);
+        }
+        Trainer::BuiltIn(_) => {}
     }
     let trial = match args.trial {
         Some(trial) => trial,

@@ -1,28 +1,53 @@
 //! One run's process: its job goes in, its messages come out, everything else that it prints is its log.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child as Process, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::slots::Slot;
-use crate::protocol::{Command as Order, Job, Message, PROTOCOL};
+use super::lines::{Lines, Output};
+use super::verdict::{Goal, Verdict};
+use crate::protocol::{Command as Order, Message, PROTOCOL};
 use crate::sweep::{Exit, RunId};
 
 /// How a run's process is started.
 #[derive(Clone, Debug)]
 pub(super) struct Launch {
+    pub(super) run: RunId,
     pub(super) program: PathBuf,
-    pub(super) arguments: Vec<String>,
-    pub(super) job: Job,
-    pub(super) slot: Slot,
+    pub(super) arguments: Vec<OsString>,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) working_directory: Option<PathBuf>,
+    /// The line that it reads.
+    pub(super) job: String,
+    pub(super) goal: Goal,
+    pub(super) patience: Patience,
     pub(super) log: PathBuf,
+}
+
+/// How long a process is waited for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Patience {
+    /// To its last word; none: for ever.
+    pub(super) run: Option<Duration>,
+    /// From when it is told to stop until it is killed; half of it before it is sent a SIGTERM.
+    pub(super) grace: Duration,
+    /// From its last word until it is told to leave.
+    pub(super) leave: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { run: None, grace: Duration::from_secs(5), leave: Duration::from_mins(1) }
+    }
 }
 
 /// What comes of it.
@@ -40,43 +65,48 @@ pub(super) struct Child {
     stop: Option<oneshot::Sender<String>>,
 }
 
-/// How long a worker has between being told to stop and being killed.
-const GRACE: Duration = Duration::from_secs(5);
-
 impl Child {
     /// Starts the process. Everything that it says arrives at `heard`, in order, [`Said::Ended`] last.
     pub(super) fn start(launch: Launch, heard: mpsc::Sender<(RunId, Said)>) -> io::Result<Self> {
-        let mut log = open_log(&launch.log)?;
+        let log = open_log(&launch.log)?;
         let mut command = Command::new(&launch.program);
-        let threads = launch.job.threads.to_string();
         command
             .args(&launch.arguments)
+            .envs(launch.environment)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log.try_clone()?)
-            // both pools that candle computes with
-            .env("RAYON_NUM_THREADS", &threads)
-            .env("CANDLE_NUM_THREADS", &threads)
-            // a step frees and takes the same memory again: giving it back in between costs a fifth of the time
-            .env("MIMALLOC_PURGE_DELAY", "-1")
-            // cards are numbered as NVML does
-            .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-            .env("CUDA_VISIBLE_DEVICES", &launch.slot.visible)
             // Ctrl-C in the terminal is for the coordinator
             .process_group(0)
             .kill_on_drop(true);
+        if let Some(directory) = &launch.working_directory {
+            command.current_dir(directory);
+        }
         let mut process = command.spawn()?;
         let pid = process.id().unwrap_or(0);
         let (stop, stopped) = oneshot::channel();
         let (Some(stdin), Some(stdout)) = (process.stdin.take(), process.stdout.take()) else {
             return Err(io::Error::other("the process has no pipes"));
         };
-        let run = launch.job.run;
+        let (orders, dictation) = mpsc::unbounded_channel();
+        tokio::spawn(dictate(stdin, launch.job, dictation));
+        let conversation = Conversation {
+            process,
+            group: Pid::from_raw(pid as i32),
+            lines: Some(Lines::new(stdout)),
+            orders: Some(orders),
+            log,
+            run: launch.run,
+            verdict: Verdict::new(launch.goal),
+            patience: launch.patience,
+            due: launch.patience.run.map_or(Due::Nothing, |limit| Due::Late(Instant::now() + limit)),
+            reason: None,
+            heard: heard.clone(),
+        };
         tokio::spawn(async move {
-            let conversation = Conversation { process, stdout: BufReader::new(stdout), log: &mut log };
-            let exit = conversation.hold(stdin, &launch.job, stopped, &heard).await;
+            let exit = conversation.hold(stopped).await;
             // nobody listens once the coordinator is on its way out
-            let _ = heard.send((run, Said::Ended(exit))).await;
+            let _ = heard.send((launch.run, Said::Ended(exit))).await;
         });
         Ok(Self { pid, stop: Some(stop) })
     }
@@ -97,127 +127,216 @@ fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-struct Conversation<'l> {
+/// Writes the job and what follows it to a process, which need not read any of it; then closes its stdin.
+async fn dictate(mut stdin: ChildStdin, job: String, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let mut line = Some(job);
+    while let Some(mut text) = line {
+        text.push('\n');
+        if stdin.write_all(text.as_bytes()).await.is_err() {
+            // it has closed its end, or ended: that is seen elsewhere
+            return;
+        }
+        line = orders.recv().await.and_then(|order| serde_json::to_string(&order).ok());
+    }
+}
+
+struct Conversation {
     process: Process,
-    stdout: BufReader<ChildStdout>,
-    log: &'l mut File,
+    group: Option<Pid>,
+    /// None once its output has ended.
+    lines: Option<Lines<ChildStdout>>,
+    /// None once its stdin is closed, or will be when what was told before is written.
+    orders: Option<mpsc::UnboundedSender<Order>>,
+    log: File,
+    run: RunId,
+    verdict: Verdict,
+    patience: Patience,
+    due: Due,
+    /// Why it is to end, if it is not the coordinator that wants it.
+    reason: Option<&'static str>,
+    heard: mpsc::Sender<(RunId, Said)>,
 }
 
-/// What a process has said of its own end.
-#[derive(Default)]
-struct Verdict {
-    done: Option<crate::protocol::Done>,
-    failed: Option<String>,
-    broken: Option<String>,
+/// What is done to a process that does not end before.
+#[derive(Clone, Copy)]
+enum Due {
+    Nothing,
+    Late(Instant),
+    Leave(Instant),
+    Terminate(Instant),
+    Kill(Instant),
+    Killed,
 }
 
-impl Conversation<'_> {
-    async fn hold(
-        mut self,
-        mut stdin: ChildStdin,
-        job: &Job,
-        mut stopped: oneshot::Receiver<String>,
-        heard: &mpsc::Sender<(RunId, Said)>,
-    ) -> Exit {
-        if let Err(error) = tell(&mut stdin, job).await {
-            let _ = writeln!(self.log, "the job could not be sent: {error}");
+impl Due {
+    fn is_end(self) -> bool {
+        matches!(self, Self::Terminate(_) | Self::Kill(_) | Self::Killed)
+    }
+
+    async fn come(self) {
+        match self {
+            Self::Nothing | Self::Killed => std::future::pending().await,
+            Self::Late(at) | Self::Leave(at) | Self::Terminate(at) | Self::Kill(at) => sleep_until(at).await,
         }
-        let mut verdict = Verdict::default();
-        let mut stdin = Some(stdin);
-        let mut line = Vec::new();
-        loop {
+    }
+}
+
+/// How long nothing must come from a process that has ended before its output is taken for ended too, and how much can
+/// still come: what fits into a pipe. Another process may hold it open.
+const SILENCE: Duration = Duration::from_secs(1);
+const PIPE: usize = 1 << 20;
+
+impl Conversation {
+    async fn hold(mut self, stopped: oneshot::Receiver<String>) -> Exit {
+        let mut stopped = Some(stopped);
+        let status = loop {
             tokio::select! {
-                read = self.stdout.read_until(b'\n', &mut line) => {
-                    match read {
-                        Ok(0) | Err(_) => break,
-                        Ok(_) => {
-                            self.line(&line, job.run, &mut verdict, heard).await;
-                            line.clear();
-                        }
-                    }
+                output = next(&mut self.lines) => match output {
+                    Some(output) => self.hear(output).await,
+                    None => self.end_of_output(),
+                },
+                status = self.process.wait() => break status,
+                why = stop(&mut stopped) => {
+                    stopped = None;
+                    self.stop(why.unwrap_or_else(|| "the coordinator leaves".to_owned()));
                 }
-                why = &mut stopped, if stdin.is_some() => {
-                    if let (Some(mut stdin), Ok(why)) = (stdin.take(), why) {
-                        // closing stdin says the same to one that does not read the message
-                        let _ = tell(&mut stdin, &Order::Stop { why }).await;
-                        drop(stdin);
-                        let Ok(status) = tokio::time::timeout(GRACE, self.process.wait()).await else {
-                            self.kill();
-                            break;
-                        };
-                        drop(status);
-                    }
-                }
+                () = self.due.come() => self.lose_patience(),
             }
-        }
-        // its output has ended; a process that only closed it gets no longer than one told to stop
-        drop(stdin);
-        let status = if let Ok(status) = tokio::time::timeout(GRACE, self.process.wait()).await {
-            status
-        } else {
-            self.kill();
-            self.process.wait().await
         };
-        verdict.exit(status)
+        self.part(status).await
     }
 
-    /// The process and all that it started.
-    fn kill(&mut self) {
-        let pid = self.process.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32));
-        if let Some(pid) = pid {
-            // it may be gone already
-            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    /// What remains once the process has ended: what it had said before, and what it had started.
+    async fn part(mut self, status: io::Result<ExitStatus>) -> Exit {
+        self.signal(Signal::KILL);
+        let mut left = PIPE;
+        while left > 0
+            && self.lines.is_some()
+            && let Ok(Some(output)) = timeout(SILENCE, next(&mut self.lines)).await
+        {
+            let (Output::Line(piece) | Output::Log(piece)) = &output;
+            left = left.saturating_sub(piece.len());
+            self.hear(output).await;
         }
+        self.verdict.exit(status)
     }
 
-    async fn line(&mut self, line: &[u8], run: RunId, verdict: &mut Verdict, heard: &mpsc::Sender<(RunId, Said)>) {
-        let message = if line.starts_with(b"{") { serde_json::from_slice(line).ok() } else { None };
+    async fn hear(&mut self, output: Output) {
+        let (line, message) = match output {
+            Output::Line(line) if !self.verdict.is_said() => {
+                let message = Message::read(&line);
+                (line, message)
+            }
+            Output::Line(line) | Output::Log(line) => (line, None),
+        };
         match message {
             Some(Message::Hello { protocol }) if protocol != PROTOCOL => {
-                verdict.broken = Some(format!("it speaks protocol {protocol}, not {PROTOCOL}"));
+                let why = format!("it speaks protocol {protocol}, not {PROTOCOL}");
+                self.verdict.broken = Some(why.clone());
+                self.stop(why);
             }
             Some(Message::Hello { .. }) => {}
-            Some(Message::Done(done)) => verdict.done = Some(done),
-            Some(Message::Failed { why }) => verdict.failed = Some(why),
+            Some(Message::Done(done)) => {
+                self.verdict.done = Some(done);
+                self.see_off();
+            }
+            Some(Message::Failed { why }) => {
+                self.verdict.failed = Some(why);
+                self.see_off();
+            }
             Some(message) => {
+                if let Message::Metric(measurement) = &message {
+                    self.verdict.measured(measurement);
+                }
                 // nobody listens once the coordinator is on its way out
-                let _ = heard.send((run, Said::Message(message))).await;
+                let _ = self.heard.send((self.run, Said::Message(message))).await;
             }
             None => {
                 // a log that cannot be written is no reason to lose the run
-                let _ = self.log.write_all(line);
+                let _ = self.log.write_all(&line);
             }
         }
     }
-}
 
-impl Verdict {
-    /// Success is the `done` message and exit code 0, never the exit code alone.
-    fn exit(self, status: io::Result<ExitStatus>) -> Exit {
-        let how = match status {
-            Ok(status) => match (status.code(), status.signal()) {
-                (Some(0), _) => None,
-                (Some(code), _) => Some(format!("exit code {code}")),
-                (None, Some(9)) => Some("killed by signal 9 (perhaps out of memory)".to_owned()),
-                (None, signal) => Some(format!("killed by signal {}", signal.unwrap_or(0))),
-            },
-            Err(error) => Some(format!("lost: {error}")),
-        };
-        match (self.broken, self.failed, self.done, how) {
-            (Some(why), ..) | (None, Some(why), ..) => Exit::Failed { why },
-            (None, None, Some(done), None) => Exit::Done(done),
-            (None, None, Some(_), Some(how)) => Exit::Crashed { why: format!("it was done, then: {how}") },
-            (None, None, None, Some(why)) => Exit::Crashed { why },
-            (None, None, None, None) => Exit::Crashed { why: "it ended without a result".to_owned() },
+    /// It has said its last word: now it is to leave.
+    fn see_off(&mut self) {
+        self.orders = None;
+        if !self.due.is_end() {
+            self.due = Due::Leave(Instant::now() + self.patience.leave);
+        }
+    }
+
+    /// A process that has closed its output can say nothing any more.
+    fn end_of_output(&mut self) {
+        self.lines = None;
+        if !self.verdict.is_said() {
+            self.end("it closed its output and did not leave");
+        }
+    }
+
+    fn lose_patience(&mut self) {
+        let half = self.patience.grace / 2;
+        match self.due {
+            Due::Nothing | Due::Killed => {}
+            Due::Late(_) => {
+                self.verdict.late = self.patience.run;
+                self.end("it took too long");
+            }
+            Due::Leave(_) => self.end("it did not leave"),
+            Due::Terminate(at) => {
+                self.verdict.ended = self.reason.map(str::to_owned);
+                self.signal(Signal::TERM);
+                self.due = Due::Kill(at + half);
+            }
+            Due::Kill(_) => {
+                self.signal(Signal::KILL);
+                self.due = Due::Killed;
+            }
+        }
+    }
+
+    fn end(&mut self, why: &'static str) {
+        if !self.due.is_end() {
+            self.reason = Some(why);
+            self.stop(why.to_owned());
+        }
+    }
+
+    /// Tells the process to stop; closing its stdin says the same to one that does not read the message.
+    fn stop(&mut self, why: String) {
+        if let Some(orders) = self.orders.take() {
+            // it may have ended by itself
+            let _ = orders.send(Order::Stop { why });
+        }
+        if !self.due.is_end() {
+            self.due = Due::Terminate(Instant::now() + self.patience.grace / 2);
+        }
+    }
+
+    /// To the process and all that it started.
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // they may be gone already
+            let _ = kill_process_group(group, signal);
         }
     }
 }
 
-async fn tell(stdin: &mut ChildStdin, message: &impl serde::Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(message)?;
-    line.push(b'\n');
-    stdin.write_all(&line).await?;
-    stdin.flush().await
+/// The next piece of output, or its end; for ever nothing after that.
+async fn next(lines: &mut Option<Lines<ChildStdout>>) -> Option<Output> {
+    match lines {
+        // what cannot be read any more has ended
+        Some(lines) => lines.next().await.ok().flatten(),
+        None => std::future::pending().await,
+    }
+}
+
+/// Why the coordinator wants an end, once it does; none if it is gone itself.
+async fn stop(stopped: &mut Option<oneshot::Receiver<String>>) -> Option<String> {
+    match stopped {
+        Some(stopped) => stopped.await.ok(),
+        None => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]

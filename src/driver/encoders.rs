@@ -1,6 +1,6 @@
 //! The pretrained encoders of a sweep: all found, judged and in place before anything runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::hub::{Found, Hub, HubError, Wanted, Watch, expand_home};
 use crate::model::{Description, PretrainedError, describe, encoder_files, read_sizes};
-use crate::spec::{Config, Encoder, Pretrained, Spec};
+use crate::spec::{Config, Encoder, Pretrained};
 use crate::text::{TOKENIZER_FILES, Tokenizer, TokenizerError, hex};
 
 /// The encoders that a sweep can ask for, by their names.
@@ -77,11 +77,11 @@ impl fmt::Display for EncoderErrors {
 impl std::error::Error for EncoderErrors {}
 
 impl Encoders {
-    /// Finds the encoders of a sweep, in directories relative to `project` or else at the hub, and downloads what is
+    /// Finds the encoders that a sweep can ask for, in directories relative to `project` or else at the hub, and downloads what is
     /// missing of them once all of them have proved to be of a kind that can be used. `revisions` are those of a sweep that
     /// has begun: its names mean what they meant, and one without a revision is a directory's.
     pub fn place(
-        spec: &Spec,
+        names: BTreeSet<Pretrained>,
         project: &Path,
         hub: &Hub,
         revisions: Option<&Revisions>,
@@ -89,7 +89,7 @@ impl Encoders {
     ) -> Result<Self, EncoderErrors> {
         let mut errors = Vec::new();
         let mut candidates = Vec::new();
-        for name in spec.encoders() {
+        for name in names {
             let meaning = revisions.map_or(Meaning::Open, |revisions| Meaning::recorded(revisions, &name));
             match find(&name, project, hub, meaning, watch) {
                 Ok(candidate) => candidates.push((name, candidate)),

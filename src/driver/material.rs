@@ -10,7 +10,7 @@ use super::encoders::Encoders;
 use super::slots::Slots;
 use crate::protocol::Device;
 use crate::search::space::Point;
-use crate::spec::{Config, Encoder, FoldPlan, Precision, Problems, Spec};
+use crate::spec::{BuiltIn, Config, Encoder, FoldPlan, Precision, Problems, Spec};
 use crate::text::folds::{FoldError, Folds, Labels};
 use crate::text::{Corpus, CorpusError, prepare};
 
@@ -89,17 +89,21 @@ impl Materials {
         &self.encoders
     }
 
+    pub(super) fn project(&self) -> &Path {
+        &self.project
+    }
+
     /// Prepares what the points of a sweep will need, so that what cannot run is known before anything runs.
-    pub async fn prepare(&mut self, spec: &Spec) -> Result<(), MaterialError> {
-        let material = self.of(&spec.config).await?;
-        check_labels(&spec.config, &material.corpus)?;
+    pub async fn prepare(&mut self, trainer: &BuiltIn, spec: &Spec) -> Result<(), MaterialError> {
+        let material = self.of(&trainer.config).await?;
+        check_labels(&trainer.config, &material.corpus)?;
         let (objective, found) = (&spec.search.objective, material.corpus.classes().len());
         let needed = objective.strip_prefix("precision_at_").and_then(|k| k.parse().ok()).unwrap_or(0);
         if found < needed {
             return Err(MaterialError::Objective { objective: objective.clone(), needed, found });
         }
         for point in spec.first_points(PREPARED) {
-            let config = spec.config_at(&point);
+            let config = trainer.config_at(&point);
             let config = config.map_err(|problems| MaterialError::Point { point: point.clone(), problems })?;
             let checked = self.of(&config).await.and_then(|material| check_labels(&config, &material.corpus));
             checked.map_err(|source| MaterialError::At { point, source: Box::new(source) })?;

@@ -1,10 +1,14 @@
 //! Conducts a sweep: does what the state machine decides, and tells it what happened. One loop, no polling, no mutex.
 
+mod cards;
 mod child;
 mod encoders;
+mod launcher;
+mod lines;
 mod material;
 mod meter;
 mod slots;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,16 +22,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 pub use encoders::{EncoderError, EncoderErrors, Encoders, PlacedEncoder, Revisions};
+pub use launcher::{FoundProgram, Launcher, ProgramError};
 pub use material::{Material, MaterialError, Materials};
 pub use slots::{Card, Machine, Slot, SlotError, Slots};
 
-use crate::protocol::{self, Checkpoint, Job, Measurement, Message, Split};
+use crate::protocol::{self, Checkpoint, Measurement, Message, Split, Task};
 use crate::spec::Spec;
 use crate::store::{
     MetricRow, Millis, Reader, Store, StoreError, SweepRecord, Writer, fold_directory, log_path, sweep_directory,
 };
 use crate::sweep::{Effect, Event, Exit, Fact, Place, Plan, RunId, SlotId, Sweep, SweepEnd};
-use child::{Child, Launch, Said};
+use child::{Child, Said};
+use launcher::Unstarted;
 use meter::Meter;
 
 /// How often a run whose process died is tried again.
@@ -54,7 +60,7 @@ pub struct Campaign<'a> {
     pub store: &'a Store,
     pub record: &'a SweepRecord,
     pub spec: &'a Spec,
-    pub materials: Materials,
+    pub launcher: Launcher,
     pub slots: Slots,
     /// Try failed trials again.
     pub retry_failed: bool,
@@ -300,63 +306,33 @@ impl Driver<'_> {
 
     async fn start(&mut self, run: RunId, slot: SlotId) -> Result<Place, Unstarted> {
         let point = self.sweep.trial(run.trial).map(|trial| trial.point.clone()).unwrap_or_default();
-        let spec = self.campaign.spec;
-        let is_baseline = run.trial.is_baseline();
-        let config = if is_baseline { Ok(spec.config.clone()) } else { spec.config_at(&point) };
-        let config = config.map_err(Unstarted::configuration)?;
-        let material = self.campaign.materials.of(&config).await.map_err(Unstarted::configuration)?;
-        let mut config = self.campaign.materials.encoders().located(&config);
-        let mut place = self.campaign.slots.places[slot.0 as usize].clone();
-        if is_baseline {
-            // it needs no card, wherever it is, and is the only run that reads the text itself
-            place = Slot::cpu();
-            config.data.path = self.campaign.record.project.join(&config.data.path).to_string_lossy().into_owned();
-        }
-        let (train, validation) = material.folds.split(run.fold.repeat, run.fold.fold);
-        let database = self.campaign.store.reader().path();
-        let name = &self.campaign.record.name;
-        let job = Job {
+        let Campaign { store, record, spec, slots, .. } = &self.campaign;
+        let database = store.reader().path();
+        // a program has a working directory of its own
+        let directory = std::path::absolute(fold_directory(database, &record.name, run)).map_err(Unstarted::Process)?;
+        // a linear model needs no card, wherever it is
+        let slot = if run.trial.is_baseline() { Slot::cpu() } else { slots.places[slot.0 as usize].clone() };
+        let task = Task {
             protocol: protocol::PROTOCOL,
-            sweep: name.clone(),
-            identity: format!("{name} {}", self.campaign.record.created.0),
+            sweep: record.name.clone(),
+            identity: format!("{} {}", record.name, record.created.0),
             run,
+            k: spec.folds.k,
+            seed: spec.folds.seed,
             params: point,
-            config,
             objective: spec.search.objective.clone(),
             direction: spec.search.direction,
-            device: place.device,
-            threads: self.campaign.slots.threads,
-            directory: fold_directory(database, name, run).to_string_lossy().into_owned(),
-            documents: material.path.to_string_lossy().into_owned(),
-            train,
-            validation,
+            device: slot.device,
+            threads: slots.threads,
+            directory: directory.to_string_lossy().into_owned(),
         };
-        let device = place.name.clone();
-        let launch = Launch {
-            program: self.program.clone(),
-            arguments: vec!["worker".to_owned()],
-            job,
-            slot: place,
-            log: log_path(database, name, run),
-        };
+        let log = log_path(database, &record.name, run);
+        let launch = self.campaign.launcher.launch(task, &slot, &self.program, log).await?;
         let child = Child::start(launch, self.heard.clone()).map_err(Unstarted::Process)?;
         let pid = child.pid;
         self.children.insert(run, child);
         self.meter.start(run);
-        Ok(Place { device, host: self.host.clone(), pid })
-    }
-}
-
-/// Why a run did not start.
-enum Unstarted {
-    /// Its configuration cannot run.
-    Configuration(String),
-    Process(io::Error),
-}
-
-impl Unstarted {
-    fn configuration(error: impl std::fmt::Display) -> Self {
-        Self::Configuration(error.to_string())
+        Ok(Place { device: slot.name, host: self.host.clone(), pid })
     }
 }
 

@@ -1,9 +1,12 @@
 //! The places where runs can be: cards, or cores.
 
+use std::path::Path;
+
 use thiserror::Error;
 
+use super::cards::listed;
 use crate::protocol::Device;
-use crate::spec::{Devices, Resources};
+use crate::spec::{Devices, Resources, Trainer};
 
 /// Where the runs of a sweep go, and why there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +61,23 @@ pub struct Card {
 impl Machine {
     /// Looks at this machine.
     pub fn here() -> Self {
+        Self::with(cards())
+    }
+
+    /// Looks at this machine with the eyes of what trains: a program may use cards that this build cannot.
+    pub fn of(trainer: &Trainer) -> Self {
+        match trainer {
+            Trainer::BuiltIn(_) => Self::here(),
+            Trainer::Program(_) => {
+                let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+                Self::with(listed(Path::new("/"), visible.as_deref()))
+            }
+        }
+    }
+
+    fn with(cards: Result<Vec<Card>, String>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let (cards, without_cards) = match cards() {
+        let (cards, without_cards) = match cards {
             Ok(cards) => (cards, String::new()),
             Err(why) => (Vec::new(), why),
         };

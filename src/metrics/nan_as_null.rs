@@ -28,3 +28,17 @@ pub(crate) mod map {
         Ok(map.into_iter().map(number).collect())
     }
 }
+
+/// Absent is none, null is NaN.
+pub(crate) mod option {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde passes the field")]
+    pub(crate) fn serialize<S: Serializer>(value: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+        value.filter(|value| value.is_finite()).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+        Ok(Some(Option::deserialize(from)?.unwrap_or(f64::NAN)))
+    }
+}

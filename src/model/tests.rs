@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 use super::*;
-use crate::spec::{Config, Freeze, Problems, Spec};
+use crate::spec::{Config, Freeze, Problems};
 use crate::text::{Special, windows};
 
 pub(super) const SPECIAL: Special = Special { cls: 2, sep: 3, pad: 0, unknown: 1 };
@@ -24,7 +24,7 @@ pub(super) fn config_or(options: &str) -> Result<Config, Problems> {
     let given = |key: &str| options.lines().any(|line| line.starts_with(key));
     let base = base.lines().filter(|line| !given(line.split(" =").next().unwrap_or(line))).collect::<Vec<_>>();
     let text = format!("data.path = \"a.csv\"\n[model]\n{}\n{options}", base.join("\n"));
-    Ok(Spec::parse("x", &text, &[])?.config)
+    Config::parse(&text)
 }
 
 pub(super) fn sizes() -> Sizes {

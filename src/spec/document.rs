@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Problem, Problems};
+use crate::search::space::Point;
 
 /// A parsed, not yet understood sweep file: values by dotted key, and the line where each was written.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +45,24 @@ impl Document {
             table = inner;
         }
         table.insert(last.to_owned(), value);
+    }
+
+    /// Values that no file gave.
+    pub(super) fn of(root: Map<String, Value>) -> Self {
+        Self { root, lines: BTreeMap::new() }
+    }
+
+    /// The same with the values of a point.
+    pub(super) fn at(&self, point: &Point) -> Self {
+        let mut document = self.clone();
+        for (key, value) in point.iter() {
+            document.set(key, value.clone());
+        }
+        document
+    }
+
+    pub(super) fn into_root(self) -> Map<String, Value> {
+        self.root
     }
 
     pub(super) fn root(&self) -> &Map<String, Value> {

@@ -15,6 +15,16 @@ pub struct FoldPlan {
 }
 
 impl FoldPlan {
+    /// Of a program, which splits by itself: a run is a whole trial unless the file says otherwise.
+    pub(super) fn of_program(reader: &mut Reader<'_>) -> Self {
+        Self {
+            k: reader.integer("k", 1, 1..=1000) as u32,
+            repeats: reader.integer("repeats", 1, 1..=1000) as u32,
+            seed: reader.integer("seed", 17, 0..=usize::MAX) as u64,
+            stratify: false,
+        }
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         Self::read_from(reader, 5, 2)
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::document::{Document, join};
 use super::problem::{Problem, Problems};
-use super::reader::{Reader, nearest_key};
-use super::survey::{Findings, Verdict};
-use super::{Config, SECTIONS, Search};
+use super::reader::nearest_key;
+use super::survey::{Findings, Survey, Verdict};
+use super::trainer::{TABLES, config_of};
+use super::{Config, Search};
 use crate::search::scattered;
 use crate::search::space::Point;
 
@@ -25,32 +26,11 @@ const CONSTRAINTS: &str = "search.constraints";
 const START: &str = "search.start";
 
 impl Judge<'_> {
-    /// The configuration at a point, whatever the constraints say.
-    pub(super) fn resolve(&self, point: &Point) -> Result<Config, Problems> {
-        let mut document = self.document.clone();
-        for (key, value) in point.iter() {
-            document.set(key, value.clone());
-        }
-        let mut problems = Problems::default();
-        let mut reader = Reader::root(&document, &mut problems);
-        let config = Config::read(&mut reader);
-        problems.into_result(config)
-    }
-
-    /// The configuration at a point that may be.
-    pub(super) fn config_at(&self, point: &Point) -> Result<Config, Problems> {
-        let config = self.resolve(point)?;
-        match self.refusal(point, &config) {
-            None => Ok(config),
-            Some(why) => Err(Problem::new(CONSTRAINTS, self.line(CONSTRAINTS), why).into()),
-        }
-    }
-
     pub(super) fn verdict(&self, point: &Point) -> Verdict {
         if let Some(why) = self.search.space.refusal(point, &|_| None) {
             return Verdict::Constrained(why);
         }
-        match self.resolve(point) {
+        match config_of(self.document, point) {
             Err(problems) => Verdict::Misconfigured(problems.iter().cloned().collect()),
             Ok(config) => self.refusal(point, &config).map_or(Verdict::Good, Verdict::Constrained),
         }
@@ -67,7 +47,7 @@ impl Judge<'_> {
     /// Only keys of the configuration can be varied.
     pub(super) fn check_names(&self, problems: &mut Problems) {
         for name in self.search.space.names() {
-            if !SECTIONS.iter().any(|section| name.starts_with(section)) {
+            if !name.split_once('.').is_some_and(|(table, _)| TABLES.contains(&table)) {
                 self.add(problems, name, "only keys of data, text, model and train can be varied".to_owned());
             }
         }
@@ -121,7 +101,7 @@ impl Judge<'_> {
         }
         let constrained = findings.refused.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Constrained(_)));
         let points = findings.good.iter().chain(constrained.map(|(point, _)| point));
-        let configs = points.filter_map(|point| self.resolve(point).ok());
+        let configs = points.filter_map(|point| config_of(self.document, point).ok());
         let keys: BTreeSet<String> =
             configs.chain([config.clone()]).flat_map(|config| config.keys()).map(|(key, _)| key).collect();
         let known = || keys.iter().map(String::as_str).chain(self.search.space.names());
@@ -143,7 +123,30 @@ impl Judge<'_> {
     }
 }
 
-pub(super) fn no_point(findings: &Findings, point: &Point, why: &str) -> String {
+/// Judges a space whose names are free: constraints alone refuse points, and know parameters only.
+pub(super) fn judge_freely(document: &Document, search: &Search, problems: &mut Problems) -> Survey {
+    let constraints = document.line(CONSTRAINTS);
+    for name in search.space.other_names() {
+        problems.add(unknown_name(name, search.space.names(), constraints));
+    }
+    if !problems.is_empty() {
+        return Survey::default();
+    }
+    let verdict = |point: &Point| {
+        let refusal = search.space.refusal(point, &|_| None);
+        refusal.map_or(Verdict::Good, Verdict::Constrained)
+    };
+    let findings = Findings::of(&search.space, &verdict);
+    match findings.refused.first() {
+        Some((point, Verdict::Constrained(why))) if findings.survey.is_hopeless() => {
+            problems.add(Problem::new(CONSTRAINTS, constraints, no_point(&findings, point, why)));
+        }
+        _ => check_start(search, document.line(START), &verdict, problems),
+    }
+    findings.survey
+}
+
+fn no_point(findings: &Findings, point: &Point, why: &str) -> String {
     let points = findings.survey.points;
     let of =
         if findings.survey.whole { format!("all {points} points") } else { format!("all of {points} points drawn") };
@@ -151,7 +154,7 @@ pub(super) fn no_point(findings: &Findings, point: &Point, why: &str) -> String 
 }
 
 /// What a constraint names must exist.
-pub(super) fn unknown_name<'k>(name: &str, known: impl Iterator<Item = &'k str>, line: Option<u32>) -> Problem {
+fn unknown_name<'k>(name: &str, known: impl Iterator<Item = &'k str>, line: Option<u32>) -> Problem {
     let hint = nearest_key(name, known).map_or_else(
         || "it is no parameter, and no key with a value".to_owned(),
         |known| format!("did you mean `{known}`?"),
@@ -160,12 +163,7 @@ pub(super) fn unknown_name<'k>(name: &str, known: impl Iterator<Item = &'k str>,
 }
 
 /// Every start must be a good point, with all that is given of it.
-pub(super) fn check_start(
-    search: &Search,
-    line: Option<u32>,
-    verdict: &dyn Fn(&Point) -> Verdict,
-    problems: &mut Problems,
-) {
+fn check_start(search: &Search, line: Option<u32>, verdict: &dyn Fn(&Point) -> Verdict, problems: &mut Problems) {
     let dimensions = search.space.parameters().len();
     for (number, given) in search.start.iter().enumerate() {
         let draws =

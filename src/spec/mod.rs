@@ -17,9 +17,8 @@ mod search_only;
 mod space;
 mod survey;
 mod train;
+mod trainer;
 mod unread;
-
-use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,21 +38,20 @@ pub use search::{Budget, Direction, Prune, Race, Sampler, Search, Stop};
 pub use search_only::SearchOnly;
 pub use survey::Survey;
 pub use train::{Balance, EarlyStopping, Freeze, Loss, Memory, Precision, Schedule, Train, Warmup};
+pub use trainer::{BuiltIn, Program, Trainer};
 
 use crate::metrics;
 use crate::search::space::Point;
 use crate::search::{History, Proposal, Tried, TriedState, propose};
 use document::Document;
-use judge::Judge;
+use judge::judge_freely;
 use reader::{Reader, nearest};
-use survey::Findings;
 
 /// A sweep file that can run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     pub name: String,
-    /// The configuration where nothing is varied, or at the first point where only points are good.
-    pub config: Config,
+    pub trainer: Trainer,
     /// Whether a linear model is run on the same folds, so that everyone sees what the trials gain over it.
     pub baseline: bool,
     pub folds: FoldPlan,
@@ -61,7 +59,6 @@ pub struct Spec {
     pub resources: Resources,
     /// What the points of the space come to.
     pub survey: Survey,
-    document: Document,
 }
 
 /// Everything that a run's result depends on besides its fold.
@@ -80,8 +77,6 @@ pub struct Override {
     pub value: Value,
 }
 
-const SECTIONS: [&str; 4] = ["data.", "text.", "model.", "train."];
-
 impl Spec {
     /// Reads a sweep file. `stem` is its name unless it gives one.
     pub fn parse(stem: &str, text: &str, overrides: &[Override]) -> Result<Self, Problems> {
@@ -95,45 +90,32 @@ impl Spec {
         if !name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) || name.starts_with('.') {
             reader.problem("name", format!("{name:?}: letters, digits, - _ and . only (it names a folder)"));
         }
-        let baseline = reader.flag("baseline", true);
-        for section in ["data", "text", "model", "train"] {
-            reader.ask(section);
+        for table in trainer::TABLES {
+            reader.ask(table);
         }
-        let folds = reader.section("folds", FoldPlan::read);
+        let program = reader.optional_section("trainer", |reader| Program::read(reader, &document));
+        let baseline = reader.flag("baseline", program.is_none());
+        if baseline && program.is_some() {
+            reader.problem("baseline", "a program of one's own has no baseline: leave it out, or the [trainer]");
+        }
+        let folds = reader.section("folds", if program.is_some() { FoldPlan::of_program } else { FoldPlan::read });
         let search = reader.section("search", Search::read);
         let resources = reader.section("resources", Resources::read);
         reader.finish();
-        check_objective(&search, &document, &mut problems);
-        let judge = Judge { document: &document, search: &search };
-        judge.check_names(&mut problems);
-        // a key that is varied need not be good where it is not
-        let written = judge.resolve(&Point::default());
-        let mut config = written.or_else(|found| judge.resolve(&search.space.first_point()).map_err(|_| found));
-        let mut survey = Survey::default();
-        if problems.is_empty() {
-            let findings = Findings::of(&search.space, &|point| judge.verdict(point));
-            if let (Err(_), Some(good)) = (&config, findings.good.first()) {
-                config = judge.resolve(good);
+        let (trainer, survey) = if let Some(program) = program {
+            check_reported(&search, &document, &mut problems);
+            (Trainer::Program(program), judge_freely(&document, &search, &mut problems))
+        } else {
+            check_objective(&search, &document, &mut problems);
+            match BuiltIn::read(&document, &search, &mut problems) {
+                Ok((trainer, survey)) => (Trainer::BuiltIn(Box::new(trainer)), survey),
+                Err(found) => {
+                    problems.extend(found);
+                    return Err(problems.sorted());
+                }
             }
-            if let Ok(config) = &config {
-                judge.tell(&findings, config, &mut problems);
-            }
-            survey = findings.survey;
-        }
-        match config {
-            Ok(config) => {
-                problems.into_result(Self { name, config, baseline, folds, search, resources, survey, document })
-            }
-            Err(found) => {
-                problems.extend(found);
-                Err(problems.sorted())
-            }
-        }
-    }
-
-    /// The configuration at a point of the space.
-    pub fn config_at(&self, point: &Point) -> Result<Config, Problems> {
-        Judge { document: &self.document, search: &self.search }.config_at(point)
+        };
+        problems.into_result(Self { name, trainer, baseline, folds, search, resources, survey })
     }
 
     /// How many trials there will be, as far as their number is known: a budget of time can end them before.
@@ -150,23 +132,20 @@ impl Spec {
         let search = Search { sampler, ..self.search.clone() };
         let mut history = History::default();
         for _ in 0..count.min(self.planned_trials()) {
-            let proposal = propose(&search, &history, &|point| self.config_at(point).is_ok());
+            let proposal = propose(&search, &history, &|point| self.accepts(point));
             let Proposal::Point { point, .. } = proposal else { break };
             history.trials.push(Tried { point, scores: Vec::new(), state: TriedState::Open });
         }
         history.trials.into_iter().map(|tried| tried.point).collect()
     }
 
-    /// Every pretrained encoder that a point of the space can ask for.
-    pub fn encoders(&self) -> BTreeSet<Pretrained> {
-        let written = match &self.config.model.encoder {
-            Encoder::Pretrained(name) => Some(name.clone()),
-            Encoder::Scratch(_) => None,
-        };
-        let varied = self.search.space.parameters().iter().filter(|parameter| parameter.name == "model.encoder");
-        let values = varied.flat_map(|parameter| parameter.domain.representatives());
-        let names = values.filter_map(|value| Encoder::named(value.as_str()?));
-        written.into_iter().chain(names).collect()
+    /// Whether a point can be run.
+    pub fn accepts(&self, point: &Point) -> bool {
+        match &self.trainer {
+            Trainer::BuiltIn(trainer) => trainer.accepts(&self.search, point),
+            // what its parameters mean only the program knows
+            Trainer::Program(_) => self.search.space.allows(point),
+        }
     }
 }
 
@@ -183,7 +162,26 @@ fn check_objective(search: &Search, document: &Document, problems: &mut Problems
     problems.add(Problem::new("search.objective", document.line("search.objective"), what));
 }
 
+/// Which metrics a program measures, and which way is better, only its user knows.
+fn check_reported(search: &Search, document: &Document, problems: &mut Problems) {
+    let written = |key: &str| document.root().get("search").is_some_and(|search| search.get(key).is_some());
+    let line = document.line("search");
+    if !written("objective") {
+        let what = "missing: the metric that the program measures, such as \"accuracy\"";
+        problems.add(Problem::new("search.objective", line, what));
+    } else if !written("direction") && metrics::direction(&search.objective).is_none() {
+        let what =
+            format!("missing: \"maximize\" or \"minimize\"; which way {} is better is not known", search.objective);
+        problems.add(Problem::new("search.direction", line, what));
+    }
+}
+
 impl Config {
+    /// The configuration that a sweep file gives where nothing is varied.
+    pub fn parse(text: &str) -> Result<Self, Problems> {
+        trainer::config_of(&Document::parse(text)?, &Point::default())
+    }
+
     fn read(reader: &mut Reader<'_>) -> Self {
         let data = reader.section("data", Data::read);
         let multi_label = data.is_multi_label();

@@ -54,6 +54,20 @@ impl<'a> Reader<'a> {
         section
     }
 
+    /// Reads the table under `key`, if it is there.
+    pub(super) fn optional_section<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Reader<'_>) -> T,
+    ) -> Option<T> {
+        if self.has(key) {
+            return Some(self.section(key, read));
+        }
+        // known all the same
+        self.asked.push(key);
+        None
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
     }

@@ -2,11 +2,11 @@
 
 use super::document::Document;
 use super::folds::FoldPlan;
-use super::judge::{check_start, no_point, unknown_name};
-use super::problem::{Problem, Problems};
+use super::judge::judge_freely;
+use super::problem::Problems;
 use super::reader::Reader;
 use super::resources::Resources;
-use super::survey::{Findings, Survey, Verdict};
+use super::survey::Survey;
 use super::{Override, Search, Spec};
 use crate::search::space::Point;
 
@@ -47,7 +47,7 @@ impl SearchOnly {
 
     /// Whether a point makes a configuration that can run.
     pub fn accepts(&self, point: &Point) -> bool {
-        self.spec.as_ref().is_none_or(|spec| spec.config_at(point).is_ok())
+        self.spec.as_ref().is_none_or(|spec| spec.accepts(point))
     }
 
     fn read(document: &Document) -> Result<Self, Problems> {
@@ -62,24 +62,7 @@ impl SearchOnly {
         let search = reader.section("search", Search::read);
         reader.section("resources", Resources::read);
         reader.finish();
-        let constraints = document.line("search.constraints");
-        for name in search.space.other_names() {
-            problems.add(unknown_name(name, search.space.names(), constraints));
-        }
-        let verdict = |point: &Point| {
-            let refusal = search.space.refusal(point, &|_| None);
-            refusal.map_or(Verdict::Good, Verdict::Constrained)
-        };
-        if problems.is_empty() {
-            let findings = Findings::of(&search.space, &verdict);
-            match findings.refused.first() {
-                Some((point, Verdict::Constrained(why))) if findings.survey.is_hopeless() => {
-                    problems.add(Problem::new("search.constraints", constraints, no_point(&findings, point, why)));
-                }
-                _ => check_start(&search, document.line("search.start"), &verdict, &mut problems),
-            }
-            return problems.into_result(Self { search, folds, survey: findings.survey, spec: None });
-        }
-        Err(problems.sorted())
+        let survey = judge_freely(document, &search, &mut problems);
+        problems.into_result(Self { search, folds, survey, spec: None })
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use insta::assert_snapshot;
 
 use super::*;
@@ -9,6 +11,13 @@ path = "a.jsonl"
 "train.learning_rate" = { values = [1e-3, 3e-3] }
 "model.aggregator.layers" = { values = [0, 2] }
 "#;
+
+fn built_in(spec: &Spec) -> &BuiltIn {
+    match &spec.trainer {
+        Trainer::BuiltIn(trainer) => trainer,
+        Trainer::Program(_) => panic!("a program"),
+    }
+}
 
 fn problems(text: &str) -> String {
     match Spec::parse("test", text, &[]) {
@@ -67,7 +76,7 @@ slots_per_device = 1
     let spec = Spec::parse("file", text, &[]).expect("a good file");
     assert_eq!(spec.name, "lr");
     assert_eq!(spec.search.space.size(), Some(8));
-    let config = spec.config_at(&spec.first_points(8)[3]).expect("a good point");
+    let config = built_in(&spec).config_at(&spec.first_points(8)[3]).expect("a good point");
     let AggregatorKind::Transformer(transformer) = config.model.aggregator.kind else { panic!("a Transformer") };
     assert_eq!((config.train.learning_rate, transformer.layers), (3e-4, 2));
 }
@@ -76,11 +85,11 @@ slots_per_device = 1
 fn defaults_are_sensible() {
     let spec = Spec::parse("stem", GOOD, &[]).expect("a good file");
     assert_eq!(spec.name, "stem");
-    assert_eq!((spec.config.model.segment_len, spec.config.model.stride), (128, 94));
+    assert_eq!((built_in(&spec).config.model.segment_len, built_in(&spec).config.model.stride), (128, 94));
     assert_eq!((spec.folds.k, spec.search.direction), (5, Direction::Maximize));
     let config: Config =
-        serde_json::from_str(&serde_json::to_string(&spec.config).expect("serialises")).expect("comes back");
-    assert_eq!(config, spec.config);
+        serde_json::from_str(&serde_json::to_string(&built_in(&spec).config).expect("serialises")).expect("comes back");
+    assert_eq!(config, built_in(&spec).config);
 }
 
 #[test]
@@ -200,7 +209,10 @@ fn overrides_change_a_key() {
     let change = |text: &str| Override::parse(text).expect("a good override");
     let spec = Spec::parse("x", GOOD, &[change("train.epochs=2"), change("model.keep = tail"), change("folds.k=3")])
         .expect("good overrides");
-    assert_eq!((spec.config.train.epochs, spec.config.model.keep, spec.folds.k), (2, Keep::Tail, 3));
+    assert_eq!(
+        (built_in(&spec).config.train.epochs, built_in(&spec).config.model.keep, spec.folds.k),
+        (2, Keep::Tail, 3)
+    );
     let error = Spec::parse("x", GOOD, &[change("train.epoch=2")]).expect_err("an unknown key");
     assert_snapshot!(error, @"  train.epoch: unknown key; did you mean `epochs`?");
     assert!(Override::parse("train.epochs").is_err());
@@ -240,11 +252,12 @@ fn resolved_keys_say_the_same_again() {
                       \"last-four\", segment_pooling = \"attention\", label_embeddings = \"names\" }";
     for file in files.into_iter().chain(kinds).chain(presets).chain([pretrained.to_owned()]) {
         let spec = Spec::parse("x", &file, &[]).unwrap_or_else(|problems| panic!("{file}:\n{problems}"));
-        let again: Vec<Override> = spec.config.keys().into_iter().map(|(key, value)| Override { key, value }).collect();
+        let again: Vec<Override> =
+            built_in(&spec).config.keys().into_iter().map(|(key, value)| Override { key, value }).collect();
         let empty = Spec::parse("x", "", &again).unwrap_or_else(|problems| panic!("{file}:\n{problems}"));
-        assert_eq!(empty.config, spec.config);
-        let written = serde_json::to_string(&spec.config).expect("serialises");
-        assert_eq!(serde_json::from_str::<Config>(&written).expect("comes back"), spec.config);
+        assert_eq!(built_in(&empty).config, built_in(&spec).config);
+        let written = serde_json::to_string(&built_in(&spec).config).expect("serialises");
+        assert_eq!(serde_json::from_str::<Config>(&written).expect("comes back"), built_in(&spec).config);
     }
 }
 
@@ -254,7 +267,7 @@ fn a_preset_changes_defaults_and_nothing_else() {
                 \"model.preset\" = [\"default\", \"seed-script\"]\n\"model.aggregator.norm\" = [\"pre\", \"post\"]";
     let spec = Spec::parse("x", file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
     let keys = |index: usize| -> Vec<String> {
-        let config = spec.config_at(&spec.first_points(4)[index]).expect("a good point");
+        let config = built_in(&spec).config_at(&spec.first_points(4)[index]).expect("a good point");
         config.keys().into_iter().map(|(key, value)| format!("{key} = {value}")).collect()
     };
     let [default, seed_script] = [keys(0), keys(2)];
@@ -272,7 +285,7 @@ fn a_preset_changes_defaults_and_nothing_else() {
     assert!(keys(3).contains(&"model.aggregator.norm = \"post\"".to_owned()));
     let shorter =
         Spec::parse("x", "data.path = \"a.csv\"\nmodel = { preset = \"seed-script\", segment_len = 128 }", &[]);
-    assert_eq!(shorter.expect("a good file").config.model.stride, 63);
+    assert_eq!(built_in(&shorter.expect("a good file")).config.model.stride, 63);
 }
 
 #[test]
@@ -280,12 +293,66 @@ fn a_space_is_judged_by_its_points() {
     let together = "data.path = \"a.csv\"\nmodel.stride = 300\n[search.space]\n\"model.segment_len\" = [512]\n\
                     \"model.hidden\" = [96, 192]\n\"model.heads\" = [3, 6]\n\"model.aggregator.heads\" = [3]";
     let spec = Spec::parse("x", together, &[]).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(spec.config.model.segment_len, 512);
+    assert_eq!(built_in(&spec).config.model.segment_len, 512);
     let twice = "data.path = \"a.csv\"\n[search.space]\n\"train.epochs\" = [1]\ntrain.epochs = [2]";
     assert_snapshot!(problems(twice), @r#"  search.space."train.epochs": stands there twice  (line 3)"#);
     let change = Override::parse("search.space.train.learning_rate=[1e-4]").expect("a good override");
     let spec = Spec::parse("x", GOOD, &[change]).expect("a good override");
     assert_eq!(spec.search.space.size(), Some(2));
+}
+
+fn program(lines: &str) -> Result<Spec, Problems> {
+    Spec::parse("x", &format!("{lines}\n[search.space]\nlr = [1, 2]\n\"net.width\" = [8]\n"), &[])
+}
+
+#[test]
+fn a_program_can_be_the_trainer() {
+    let text = "trainer = { command = [\"python3\", \"a b.py\"], timeout = 60, env = { A = 1 } }\nsearch.objective = \"f1\"\n\
+                search.direction = \"maximize\"\n[train]\nlr = 0\nepochs = 3\n";
+    let spec = program(text).unwrap_or_else(|problems| panic!("{problems}"));
+    let Trainer::Program(program) = &spec.trainer else { panic!("the built-in trainer") };
+    assert_eq!((program.timeout, program.grace), (Some(Duration::from_mins(1)), Duration::from_secs(5)));
+    assert_eq!((spec.folds.k, spec.folds.runs(), spec.baseline), (1, 1, false));
+    let point = spec.first_points(2).remove(1);
+    assert_eq!(serde_json::json!(point), serde_json::json!({ "lr": 2, "net.width": 8 }));
+    let tables = |point: &Point| serde_json::to_string(&program.tables_at(point)).expect("json");
+    assert_eq!(tables(&point), r#"{"train":{"lr":0,"epochs":3}}"#);
+    let varied: Point = [("train.lr".to_owned(), Value::from(7))].into_iter().collect();
+    assert_eq!(tables(&varied), r#"{"train":{"lr":7,"epochs":3}}"#);
+}
+
+#[test]
+fn programs_that_cannot_be_trainers() {
+    let objective = "search.objective = \"macro_f1\"";
+    let good = format!("trainer.command = [\"python3\"]\n{objective}");
+    let cases = [
+        ("good", good.clone()),
+        ("no table", format!("trainer = \"python3 train.py\"\n{objective}")),
+        ("no command", format!("trainer.timeout = 3\n{objective}")),
+        ("a shell's line", format!("trainer.command = \"python3 train.py\"\n{objective}")),
+        ("empty", format!("trainer.command = []\n{objective}")),
+        ("no name", format!("trainer.command = [\" \", \"train.py\"]\n{objective}")),
+        ("a number", format!("trainer.command = [\"python3\", 3]\n{objective}")),
+        ("NUL", format!("trainer.command = [\"a\\u0000b\"]\n{objective}")),
+        ("unknown key", format!("trainer.comand = [\"python3\"]\n{objective}")),
+        ("times", format!("{good}\ntrainer.timeout = 0\ntrainer.grace = -1")),
+        ("no times", format!("{good}\ntrainer.timeout = \"1h\"\ntrainer.grace = true")),
+        ("variables", format!("{good}\ntrainer.env = {{ A = [1], \"B=\" = \"c\" }}")),
+        ("no variables", format!("{good}\ntrainer.env = [\"A=b\"]")),
+        ("a baseline", format!("baseline = true\n{good}")),
+        ("stratified folds", format!("{good}\nfolds.stratify = true\nfolds.k = 0")),
+        ("no objective", "trainer.command = [\"python3\"]".to_owned()),
+        ("no direction", "trainer.command = [\"python3\"]\nsearch.objective = \"loss\"".to_owned()),
+        ("misspelt section", good.replace("trainer", "trainr")),
+    ];
+    let picture: Vec<String> = cases
+        .iter()
+        .map(|(name, lines)| {
+            let found = program(lines).map_or_else(|problems| problems.to_string(), |_| "nothing".to_owned());
+            format!("{name}\n{found}")
+        })
+        .collect();
+    assert_snapshot!(picture.join("\n"));
 }
 
 #[test]

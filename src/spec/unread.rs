@@ -1,6 +1,6 @@
 //! Settings that are good and have no effect, because nothing reads them beside the others.
 
-use super::{AggregatorKind, Config, LabelAttention, Spec, Transformer};
+use super::{AggregatorKind, Config, LabelAttention, Spec, Trainer, Transformer};
 use crate::search::space::Point;
 
 /// Points of the search that are looked at.
@@ -9,14 +9,18 @@ const FIRST: u32 = 200;
 impl Spec {
     /// Keys that the file writes or varies and that no point of the space reads, with the reason at its first one.
     pub fn unread(&self) -> Vec<(&'static str, &'static str)> {
-        let first = self.config_at(&self.search.space.first_point());
+        let Trainer::BuiltIn(trainer) = &self.trainer else {
+            return Vec::new();
+        };
+        let config_at = |point: &Point| self.accepts(point).then(|| trainer.config_at(point).ok()).flatten();
+        let first = config_at(&self.search.space.first_point());
         let mut unread = first.map(|config| config.unread()).unwrap_or_default();
-        unread.retain(|(key, _)| self.is_given(key));
+        unread.retain(|(key, _)| trainer.writes(key) || self.search.space.names().any(|name| name == *key));
         for point in self.points() {
             if unread.is_empty() {
                 break;
             }
-            let Ok(config) = self.config_at(&point) else { continue };
+            let Some(config) = config_at(&point) else { continue };
             let here = config.unread();
             unread.retain(|(key, _)| here.iter().any(|(other, _)| other == key));
         }
@@ -31,11 +35,6 @@ impl Spec {
             values.map(|value| space.first_point().with(&parameter.name, value))
         });
         ends.chain(self.first_points(FIRST))
-    }
-
-    /// Whether the file or its space says anything about a key.
-    fn is_given(&self, key: &str) -> bool {
-        self.document.has(key) || self.search.space.names().any(|name| name == key)
     }
 }
 

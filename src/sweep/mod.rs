@@ -191,7 +191,7 @@ impl Sweep {
         if spec.search.budget.trials.is_some_and(|most| self.proposed() >= most) {
             return None;
         }
-        match search::propose(&spec.search, &self.history(), &|point| spec.config_at(point).is_ok()) {
+        match search::propose(&spec.search, &self.history(), &|point| spec.accepts(point)) {
             Proposal::Point { point, .. } => Some(point),
             Proposal::Exhausted { .. } => None,
         }

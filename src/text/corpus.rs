@@ -343,10 +343,9 @@ fn u64_at(bytes: &[u8], offset: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Spec;
 
     fn config(keys: &str) -> Config {
-        Spec::parse("x", &format!("data.path = \"a.jsonl\"\n{keys}"), &[]).expect("a good file").config
+        Config::parse(&format!("data.path = \"a.jsonl\"\n{keys}")).expect("a good file")
     }
 
     #[test]

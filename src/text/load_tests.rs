@@ -1,19 +1,19 @@
 use insta::assert_snapshot;
 
 use super::*;
-use crate::spec::Spec;
+use crate::spec::Config;
 
-fn load(project: &Path, spec: &Spec) -> Result<Documents, DataError> {
-    let path = project.join(&spec.config.data.path);
-    documents(&path, &super::read(&path)?, &spec.config.data, &spec.config.text)
+fn load(project: &Path, config: &Config) -> Result<Documents, DataError> {
+    let path = project.join(&config.data.path);
+    documents(&path, &super::read(&path)?, &config.data, &config.text)
 }
 
 fn read(name: &str, contents: &[u8], keys: &str) -> Result<Documents, String> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     std::fs::write(directory.path().join(name), contents).expect("a written file");
-    let spec = Spec::parse("x", &format!("[data]\npath = {name:?}\n{keys}"), &[]).expect("a good file");
+    let config = Config::parse(&format!("[data]\npath = {name:?}\n{keys}")).expect("a good file");
     let place = format!("{}/", directory.path().display());
-    load(directory.path(), &spec).map_err(|e| e.to_string().replace(&place, ""))
+    load(directory.path(), &config).map_err(|e| e.to_string().replace(&place, ""))
 }
 
 fn problem(name: &str, contents: &str, keys: &str) -> String {
@@ -85,7 +85,7 @@ fn what_is_wrong_is_said_with_its_line() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let spec = Spec::parse("x", "data.path = \"no/such.csv\"", &[]).expect("a good file");
-    let error = load(Path::new("/nowhere"), &spec).expect_err("no file");
+    let config = Config::parse("data.path = \"no/such.csv\"").expect("a good file");
+    let error = load(Path::new("/nowhere"), &config).expect_err("no file");
     assert_snapshot!(error, @"cannot read /nowhere/no/such.csv: No such file or directory (os error 2)");
 }

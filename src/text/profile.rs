@@ -131,7 +131,7 @@ fn is_han(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Spec;
+    use crate::spec::Config;
     use crate::text::{Corpus, prepare};
 
     #[test]
@@ -147,8 +147,8 @@ mod tests {
         ];
         std::fs::write(directory.path().join("a.csv"), rows.join("\n")).expect("written");
         let keys = "[data]\npath = \"a.csv\"\nid = \"id\"\ngroup = \"who\"\n[text]\nnormalize = [\"nfkc\", \"control\", \"whitespace\"]";
-        let spec = Spec::parse("x", keys, &[]).expect("a good file");
-        let path = prepare(directory.path(), directory.path(), &spec.config).expect("prepared");
+        let config = Config::parse(keys).expect("a good file");
+        let path = prepare(directory.path(), directory.path(), &config).expect("prepared");
         let corpus = Corpus::open(&path).expect("a corpus");
         insta::assert_snapshot!(serde_json::to_string_pretty(corpus.profile()).expect("json"));
     }

@@ -81,10 +81,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spec::Spec;
+    use crate::spec::Config;
 
     fn model(segment_len: usize, stride: usize, max_segments: usize, keep: Keep) -> Model {
-        let base = Spec::parse("x", "data.path = \"a.csv\"", &[]).expect("a good file").config.model;
+        let base = Config::parse("data.path = \"a.csv\"").expect("a good file").model;
         Model { segment_len, stride, max_segments, keep, ..base }
     }
 

@@ -170,7 +170,7 @@ impl<'r, 'a> Run<'r, 'a> {
         }
         let trainer = Trainer::new(model, train, &counts, job.train.len(), Limits { tokens, precision })?;
         let cache = Path::new(&job.documents).parent().unwrap_or(Path::new("."));
-        let peak = accounting::peak(device, precision, job.threads, cache);
+        let peak = accounting::peak(device, precision, job.task.threads, cache);
         let state = State {
             fingerprint: fingerprint(job),
             tokens,
@@ -188,7 +188,7 @@ impl<'r, 'a> Run<'r, 'a> {
             accounts: Accounts::new(sizes, trained_layers, peak),
             state,
             evaluation: None,
-            directory: PathBuf::from(&job.directory),
+            directory: PathBuf::from(&job.task.directory),
             saved: Instant::now(),
             written: None,
             report,
@@ -332,10 +332,10 @@ impl<'r, 'a> Run<'r, 'a> {
     /// Is it the best so far, and is it time to end?
     fn judge(&mut self, evaluation: Evaluation) -> Result<(), FitError> {
         let job = self.examples.job;
-        let score = evaluation.report.values.get(&job.objective).copied().unwrap_or(f64::NAN);
+        let score = evaluation.report.values.get(&job.task.objective).copied().unwrap_or(f64::NAN);
         let patience = job.config.train.early_stopping;
         let min_delta = patience.map_or(0.0, |stopping| stopping.min_delta);
-        let gain = |best: Best| job.direction.gain(score) - job.direction.gain(best.score);
+        let gain = |best: Best| job.task.direction.gain(score) - job.task.direction.gain(best.score);
         let best = self.state.best;
         if !score.is_nan() && best.is_none_or(|best| gain(best) > 0.0) {
             let best = Best { score, epoch: self.state.epoch };
@@ -391,7 +391,7 @@ impl<'r, 'a> Run<'r, 'a> {
         let job = self.examples.job;
         let Some(best) = self.state.best else {
             let hint = "a class is missing from the validation documents; choose another search.objective";
-            return Err(FitError::NoScore { objective: job.objective.clone(), hint });
+            return Err(FitError::NoScore { objective: job.task.objective.clone(), hint });
         };
         let evaluation = if let Some(evaluation) = self.evaluation.take() {
             evaluation
@@ -469,7 +469,7 @@ fn fingerprint(job: &Job) -> String {
     let mut hasher = Sha256::new();
     // the name of the file of tokens is a hash of what it holds; its directory may be written in many ways
     let documents = Path::new(&job.documents).file_name().map(|name| name.to_string_lossy().into_owned());
-    let about = (&job.identity, env!("CARGO_PKG_VERSION"), &job.config, &job.objective, job.direction);
+    let about = (&job.task.identity, env!("CARGO_PKG_VERSION"), &job.config, &job.task.objective, job.task.direction);
     let parts = (about, &job.train, &job.validation, documents);
     hasher.update(serde_json::to_vec(&parts).unwrap_or_default());
     hex(&hasher.finalize())

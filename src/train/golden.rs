@@ -13,7 +13,7 @@ use super::loss::Criterion;
 use super::optimiser::Optimiser;
 use super::schedule;
 use crate::model::{Batch, Classifier, Document, Param, Pass, Sizes};
-use crate::spec::{Config, Spec};
+use crate::spec::Config;
 use crate::text::{Special, windows};
 
 const TOLERANCE: f64 = 1e-4;
@@ -42,8 +42,7 @@ impl Golden {
     fn read(name: &str) -> Self {
         let text = std::fs::read_to_string(root().join(name).join("config.json")).expect("a fixture");
         let reference: Value = serde_json::from_str(&text).expect("json");
-        let config =
-            Spec::parse("golden", &sweep_file(&reference), &[]).unwrap_or_else(|e| panic!("{name}: {e}")).config;
+        let config = Config::parse(&sweep_file(&reference)).unwrap_or_else(|e| panic!("{name}: {e}"));
         let inputs = tensors(name, "inputs");
         Self { name: name.to_owned(), reference, config, inputs }
     }

@@ -247,12 +247,12 @@ mod tests {
     use candle_core::Var;
 
     use super::*;
-    use crate::spec::Spec;
+    use crate::spec::Config;
 
     fn criterion(keys: &str, counts: &[usize]) -> Criterion {
         let label = if keys.contains("bce") || keys.contains("asymmetric") { "labels" } else { "label" };
         let text = format!("data.path = \"a.jsonl\"\ndata.{label} = \"y\"\n{keys}");
-        let train = Spec::parse("x", &text, &[]).unwrap_or_else(|e| panic!("{keys}: {e}")).config.train;
+        let train = Config::parse(&text).unwrap_or_else(|e| panic!("{keys}: {e}")).train;
         Criterion::new(&train, counts, counts.iter().sum())
     }
 

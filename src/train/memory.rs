@@ -57,10 +57,10 @@ fn machine_memory() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Spec;
+    use crate::spec::Config;
 
     fn tokens_with(keys: &str, hidden: usize, layers: usize) -> usize {
-        let train = Spec::parse("x", &format!("data.path = \"a.csv\"\n{keys}"), &[]).expect("a good file").config.train;
+        let train = Config::parse(&format!("data.path = \"a.csv\"\n{keys}")).expect("a good file").train;
         let sizes = Sizes { hidden_size: hidden, intermediate_size: 4 * hidden, ..Sizes::small() };
         tokens(&train, &sizes, layers, &Device::Cpu)
     }

@@ -24,11 +24,11 @@ pub(super) fn factor(train: &Train, step: u64, total: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Spec;
+    use crate::spec::Config;
 
     fn factors(keys: &str) -> Vec<f64> {
         let text = format!("data.path = \"a.csv\"\n{keys}");
-        let train = Spec::parse("x", &text, &[]).expect("a good file").config.train;
+        let train = Config::parse(&text).expect("a good file").train;
         (0..8).map(|step| (factor(&train, step, 8) * 1000.0).round() / 1000.0).collect()
     }
 

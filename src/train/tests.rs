@@ -9,7 +9,7 @@ use super::batches::{pieces, tokens};
 use super::loss::Criterion;
 use super::trainer::{Input, Limits, Piece, Trainer};
 use crate::model::{Batch, Classifier, Document, Pass, Precision, Sizes};
-use crate::spec::{Config, Spec};
+use crate::spec::Config;
 use crate::text::{Special, windows};
 
 const SPECIAL: Special = Special { cls: 2, sep: 3, pad: 0, unknown: 1 };
@@ -20,7 +20,7 @@ fn config(keys: &str) -> Config {
         "data.path = \"a.csv\"\n[model]\nhidden = 16\nheads = 2\nlayers = 2\nsegment_len = 12\nstride = 7\n\
          aggregator = {{ heads = 2 }}\n[train]\nlearning_rate = 1e-2\n{keys}"
     );
-    Spec::parse("x", &text, &[]).unwrap_or_else(|problems| panic!("{problems}")).config
+    Config::parse(&text).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn trainer(config: &Config, tokens: usize, precision: Precision) -> Trainer {

@@ -235,7 +235,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Document, Sizes};
-    use crate::spec::Spec;
+    use crate::spec::Config;
     use crate::text::{Special, windows};
 
     /// 8 documents of 3 classes, learned by heart; the losses on the way.
@@ -252,7 +252,7 @@ mod tests {
             aggregator = { heads = 2 }
             [train]
             learning_rate = 3e-3";
-        let config = Spec::parse("x", text, &[]).unwrap_or_else(|problems| panic!("{problems}")).config;
+        let config = Config::parse(text).unwrap_or_else(|problems| panic!("{problems}"));
         let sizes = Sizes {
             vocab_size: 40,
             hidden_size: 16,

@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("baseline", &["text", "train", "protocol"]),
     // edge: does not know itself but where it says so: the driver records in the store, and fetches from the hub
     ("worker", &["protocol", "train", "baseline"]),
+    ("tether", &["protocol"]),
     ("store", &["spec", "search", "protocol", "sweep"]),
     ("hub", &[]),
     ("driver", &["spec", "search", "protocol", "sweep", "text", "model", "store", "hub"]),
@@ -31,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "crossval", "driver", "failure", "hub", "metrics", "protocol", "search", "settings", "spec", "store",
-            "sweep", "text", "train", "worker",
+            "sweep", "tether", "text", "train", "worker",
         ],
     ),
     ("main", &["cli"]),

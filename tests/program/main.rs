@@ -14,3 +14,4 @@ mod loopback;
 mod main_job;
 mod racing;
 mod support;
+mod trainer;
