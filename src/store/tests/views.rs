@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::story::{Story, at, new_sweep, proposed, text};
+use super::story::{Story, at, ended, measured, new_sweep, proposed, started, text};
 use crate::crossval::{critical_t, standard_error};
 use crate::spec::Direction;
 use crate::store::schema;
-use crate::sweep::{Fact, FoldId, RunEnd, RunId, TrialEnd, TrialId};
+use crate::sweep::{Fact, FoldId, RunEnd, RunId, SweepEnd, TrialEnd, TrialId};
 
 async fn view(story: &Story, sql: &str) -> String {
     text(&story.reader().query(sql).await.expect(sql))
@@ -269,4 +269,53 @@ async fn every_example_of_the_documentation_answers() {
     box | cuda:1 | 5 | 25.0 | 512
     - | - | 1 | - | -
     "#);
+}
+
+/// Raced out after its first fold, and pruned in the second epoch of its own; what both spared is counted.
+#[tokio::test]
+async fn trials_that_were_given_up() {
+    let story = Story::untold().await;
+    let why = || "raced out after 1 of 2 folds: its chance to beat trial 0 is 0.8 %".to_owned();
+    let behind = || "pruned in fold 0 after epoch 2: its best so far is 0.3000".to_owned();
+    let stopped = RunEnd::Pruned { why: behind(), score: Some(0.3), best_epoch: Some(1), epochs: Some(2) };
+    let unheard = RunEnd::Pruned { why: why(), score: None, best_epoch: None, epochs: None };
+    let done = |score| RunEnd::Finished { score, best_epoch: 1, epochs: 2, peak_memory_mb: 1 };
+    let ended_trial = |trial, end| Fact::TrialEnded { trial: TrialId(trial), end };
+    let facts = vec![
+        Fact::SweepStarted,
+        proposed(0, 1e-3),
+        started("0/0"),
+        ended("0/0", done(0.5)),
+        ended_trial(0, TrialEnd::Dropped { why: why() }),
+        started("0/1"),
+        ended("0/1", unheard),
+        proposed(1, 1e-2),
+        started("1/0"),
+        ended_trial(1, TrialEnd::Pruned { why: behind() }),
+        ended("1/0", stopped),
+        Fact::Converged { why: "nothing is left to gain".into() },
+        Fact::SweepEnded { end: SweepEnd::Enough { why: "its budget of 3 runs is spent".into() } },
+    ];
+    story.store.writer(story.sweep.key).record(at(1), facts).await.expect("is recorded");
+    let trials = "select trial, state, score, folds_done, given_up, why, score_so_far from trials order by trial";
+    let runs = "select trial, fold, state, score, best_epoch, epochs, why from runs order by trial, fold";
+    let sweeps = "select state, why, finished, failed, raced_out, pruned, folds_saved, converged from sweeps";
+    let views = [view(&story, trials).await, view(&story, runs).await, view(&story, sweeps).await];
+    insta::assert_snapshot!(views.join("\n\n"), @"");
+    assert_eq!(story.reader().leaderboard("lr").await.expect("is read"), []);
+}
+
+/// A coordinator was killed at second 30 and came back at second 500: its run took 20 seconds.
+#[tokio::test]
+async fn a_lost_run_took_until_the_last_sign_of_life() {
+    let story = Story::untold().await;
+    let writer = story.store.writer(story.sweep.key);
+    writer.record(at(10), vec![Fact::SweepStarted, proposed(0, 1e-3), started("0/0")]).await.expect("is recorded");
+    writer.record(at(30), vec![measured("0/0", 1, 1, 0.5)]).await.expect("is recorded");
+    assert_eq!(story.reader().device_seconds(story.sweep.key).await.expect("is read"), 20.0);
+    let lost = ended("0/0", RunEnd::Interrupted { why: "lost".into() });
+    writer.record(at(500), vec![Fact::SweepResumed, lost, started("0/0#2")]).await.expect("is recorded");
+    let runs = "select attempt, state, seconds from runs order by attempt";
+    insta::assert_snapshot!(view(&story, runs).await, @"");
+    assert_eq!(story.reader().device_seconds(story.sweep.key).await.expect("is read"), 20.0);
 }
