@@ -144,7 +144,7 @@ pub(super) async fn trial_proposed(
 }
 
 pub(super) async fn trial_running(db: &mut Db, sweep: SweepKey, trial: TrialId) -> sqlx::Result<()> {
-    sqlx::query("update trial set state = 'running' where sweep = ? and number = ?")
+    sqlx::query("update trial set state = 'running' where sweep = ? and number = ? and state = 'waiting'")
         .bind(sweep.0)
         .bind(trial.0)
         .execute(db)

@@ -301,7 +301,19 @@ async fn trials_that_were_given_up() {
     let runs = "select trial, fold, state, score, best_epoch, epochs, why from runs order by trial, fold";
     let sweeps = "select state, why, finished, failed, raced_out, pruned, folds_saved, converged from sweeps";
     let views = [view(&story, trials).await, view(&story, runs).await, view(&story, sweeps).await];
-    insta::assert_snapshot!(views.join("\n\n"), @"");
+    insta::assert_snapshot!(views.join("\n\n"), @"
+    trial | state | score | folds_done | given_up | why | score_so_far
+    0 | pruned | - | 1 | race | raced out after 1 of 2 folds: its chance to beat trial 0 is 0.8 % | 0.5
+    1 | pruned | - | 0 | prune | pruned in fold 0 after epoch 2: its best so far is 0.3000 | -
+
+    trial | fold | state | score | best_epoch | epochs | why
+    0 | 0 | finished | 0.5 | 1 | 2 | -
+    0 | 1 | pruned | - | - | - | raced out after 1 of 2 folds: its chance to beat trial 0 is 0.8 %
+    1 | 0 | pruned | 0.3 | 1 | 2 | pruned in fold 0 after epoch 2: its best so far is 0.3000
+
+    state | why | finished | failed | raced_out | pruned | folds_saved | converged
+    finished | its budget of 3 runs is spent | 0 | 0 | 1 | 1 | 1 | nothing is left to gain
+    ");
     assert_eq!(story.reader().leaderboard("lr").await.expect("is read"), []);
 }
 
@@ -316,6 +328,10 @@ async fn a_lost_run_took_until_the_last_sign_of_life() {
     let lost = ended("0/0", RunEnd::Interrupted { why: "lost".into() });
     writer.record(at(500), vec![Fact::SweepResumed, lost, started("0/0#2")]).await.expect("is recorded");
     let runs = "select attempt, state, seconds from runs order by attempt";
-    insta::assert_snapshot!(view(&story, runs).await, @"");
+    insta::assert_snapshot!(view(&story, runs).await, @"
+    attempt | state | seconds
+    1 | interrupted | 20.0
+    2 | running | -
+    ");
     assert_eq!(story.reader().device_seconds(story.sweep.key).await.expect("is read"), 20.0);
 }
