@@ -68,7 +68,7 @@ fn run_reduced(spec: &str, changes: &[&str]) -> Project {
 #[test]
 fn the_random_sweep_runs_to_its_end() {
     let project = run_reduced("random.toml", &["search.trials=2"]);
-    assert_eq!(project.sql("select state, finished, failed from sweeps"), ["finished,2,0"]);
+    assert_eq!(project.sql("select state, trials, failed from sweeps"), ["finished,2,0"]);
     assert_eq!(project.sql("select count(distinct value) from params where name = 'train.learning_rate'"), ["2"]);
 }
 
