@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -18,8 +20,9 @@ const PROGRESS: Duration = Duration::from_millis(200);
 /// Runs the job that stdin brings. Whatever keeps it from its end is said on stdout before the exit code says it.
 pub fn work() -> ExitCode {
     let mut voice = Voice { spoken: None };
+    let over = Arc::new(AtomicBool::new(false));
     let result = read_job().and_then(|job| {
-        watch_stdin();
+        watch_stdin(Arc::clone(&over));
         voice.say(&Message::Hello { protocol: PROTOCOL })?;
         run(&job, &mut voice)
     });
@@ -28,6 +31,7 @@ pub fn work() -> ExitCode {
         Err(error) => Message::Failed { why: format!("{error:#}") },
     };
     let failed = matches!(last, Message::Failed { .. });
+    over.store(true, Ordering::Relaxed);
     match voice.say(&last) {
         Ok(()) if !failed => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
@@ -42,9 +46,10 @@ fn read_job() -> Result<Job> {
     Ok(job)
 }
 
-/// Leaves at once when told to stop, or when nobody is left who could tell: checkpoints are whole at any moment.
-fn watch_stdin() {
-    std::thread::spawn(|| {
+/// Leaves at once when told to stop, or when nobody is left who could tell: checkpoints are whole at any moment. Once
+/// the run is `over` the end of stdin is no news: whoever heard the last word closes it.
+fn watch_stdin(over: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
         for line in io::stdin().lock().lines() {
             let Ok(line) = line else { break };
             if let Ok(Command::Stop { why }) = serde_json::from_str(&line) {
@@ -52,7 +57,9 @@ fn watch_stdin() {
                 break;
             }
         }
-        std::process::exit(STOPPED);
+        if !over.load(Ordering::Relaxed) {
+            std::process::exit(STOPPED);
+        }
     });
 }
 

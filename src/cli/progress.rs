@@ -47,6 +47,9 @@ pub(super) struct Screen {
     folds: u64,
     /// Runs that each trial has finished.
     done: BTreeMap<TrialId, u64>,
+    /// When the first run of a trial began here, and how many have finished since. Those of the baseline take no time.
+    since: Option<Instant>,
+    passed: u64,
 }
 
 enum Shown {
@@ -77,7 +80,7 @@ impl Screen {
         let is_terminal = std::io::stderr().is_terminal();
         let shown = if is_terminal { Shown::bars(runs.saturating_sub(saved), finished, slots) } else { Shown::Lines };
         let (objective, direction) = (search.objective.clone(), search.direction);
-        Self { objective, direction, best, finished, shown, started: BTreeMap::new(), folds, done }
+        Self { objective, direction, best, finished, shown, started: BTreeMap::new(), folds, done, since: None, passed: 0 }
     }
 
     pub(super) fn notice(&mut self, notice: &Notice<'_>) {
@@ -113,6 +116,9 @@ impl Screen {
             Fact::TrialProposed { trial, point } => self.say(&format!("trial {trial}: {point}")),
             Fact::RunStarted { run, slot, place } => {
                 self.started.insert(*run, Instant::now());
+                if !run.trial.is_baseline() {
+                    self.since.get_or_insert_with(Instant::now);
+                }
                 if let Shown::Bars { slots, runs, .. } = &mut self.shown {
                     runs.insert(*run, *slot);
                     if let Some(bar) = slots.get(slot.0 as usize) {
@@ -164,12 +170,32 @@ impl Screen {
         }
     }
 
+    /// How long it has still to go, at the pace so far. None before there is one.
+    fn to_go(&self) -> Option<f64> {
+        let Shown::Bars { total, slots, runs, .. } = &self.shown else { return None };
+        let of_trials = runs.iter().filter(|(run, _)| !run.trial.is_baseline());
+        let bars = of_trials.filter_map(|(_, slot)| slots.get(slot.0 as usize));
+        let part: f64 = bars.map(|bar| bar.position() as f64 / bar.length().unwrap_or(1).max(1) as f64).sum();
+        let passed = self.passed as f64 + part;
+        let left = total.length()?.saturating_sub(total.position()) as f64 - part;
+        (passed >= LEAST_PACE).then(|| self.since.map(|since| since.elapsed().as_secs_f64() / passed * left))?
+    }
+
+    /// What stands behind the bar of all runs.
+    fn sum_up(&self) {
+        let Shown::Bars { total, .. } = &self.shown else { return };
+        let to_go = self.to_go().map(|seconds| format!(", {} to go", render::duration(seconds.max(0.0))));
+        let best = self.best.map(|best| format!("  best {} {best:.4}", self.objective));
+        total.set_message(to_go.into_iter().chain(best).collect::<String>());
+    }
+
     fn run_ended(&mut self, run: RunId, end: &RunEnd) {
         let seconds = self.started.remove(&run).map_or(0.0, |started| started.elapsed().as_secs_f64());
         let took = render::duration(seconds);
         match end {
             RunEnd::Finished { score, best_epoch, epochs, .. } => {
                 self.finished += 1;
+                self.passed += u64::from(!run.trial.is_baseline());
                 *self.done.entry(run.trial).or_default() += 1;
                 if matches!(self.shown, Shown::Lines) {
                     let objective = &self.objective;
@@ -184,22 +210,17 @@ impl Screen {
             RunEnd::Pruned { .. } => {}
             RunEnd::Cancelled { why } => self.say(&format!("run {run} cancelled: {why}")),
         }
-        let (best, finished) = (self.best, self.finished);
+        let finished = self.finished;
         if let Shown::Bars { total, slots, runs, last, .. } = &mut self.shown {
             last.remove(&run);
-            if matches!(end, RunEnd::Finished { .. }) {
-                total.set_style(style(LATER_RUNS));
-            }
             total.set_position(finished);
-            if let Some(best) = best {
-                total.set_message(format!("best {} {best:.4}", self.objective));
-            }
             if let Some(bar) = runs.remove(&run).and_then(|slot| slots.get(slot.0 as usize)) {
                 bar.reset();
                 bar.set_prefix("-");
                 bar.set_message("");
             }
         }
+        self.sum_up();
     }
 
     fn progress(&mut self, run: RunId, progress: &Progress) {
@@ -211,6 +232,7 @@ impl Screen {
         };
         bar.set_length(progress.steps);
         bar.set_position(progress.step);
+        self.sum_up();
         if progress.epochs == 0 {
             // a program may count as it likes
             let score = last.get(&run).map(|score| format!("{} {score:.4}", self.objective));
@@ -242,9 +264,8 @@ fn named(trial: TrialId) -> String {
     if trial.is_baseline() { trial.to_string() } else { format!("trial {trial}") }
 }
 
-/// Until a run is over nobody knows how long one takes.
-const FIRST_RUN: &str = "runs     {bar:24.green} {pos}/{len}  {elapsed} gone  {msg}";
-const LATER_RUNS: &str = "runs     {bar:24.green} {pos}/{len}  {elapsed} gone, {eta} to go  {msg}";
+/// Runs (or parts of them) until the pace is one.
+const LEAST_PACE: f64 = 0.2;
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
@@ -254,9 +275,8 @@ impl Shown {
     fn bars(runs: u64, finished: u64, slots: usize) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let total = all.add(ProgressBar::new(runs));
-        total.set_style(style(FIRST_RUN));
+        total.set_style(style("runs     {bar:24.green} {pos}/{len}  {elapsed} gone{wide_msg}"));
         total.set_position(finished);
-        total.reset_eta();
         total.enable_steady_tick(Duration::from_secs(1));
         let slot = |_| {
             let bar = all.add(ProgressBar::new(1));
