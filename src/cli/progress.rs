@@ -80,7 +80,18 @@ impl Screen {
         let is_terminal = std::io::stderr().is_terminal();
         let shown = if is_terminal { Shown::bars(runs.saturating_sub(saved), finished, slots) } else { Shown::Lines };
         let (objective, direction) = (search.objective.clone(), search.direction);
-        Self { objective, direction, best, finished, shown, started: BTreeMap::new(), folds, done, since: None, passed: 0 }
+        Self {
+            objective,
+            direction,
+            best,
+            finished,
+            shown,
+            started: BTreeMap::new(),
+            folds,
+            done,
+            since: None,
+            passed: 0,
+        }
     }
 
     pub(super) fn notice(&mut self, notice: &Notice<'_>) {

@@ -130,7 +130,15 @@ impl Voyage {
         let best = outcome(&store, &record.name).await?.sweep.best_score;
         let all = runs(&spec) + if spec.baseline { folds as usize } else { 0 };
         let mut screen = Screen::new(&spec.search, best, [all, folds as usize], &done, slots.places.len());
-        let campaign = Campaign { store: &store, record: &record, spec: &spec, launcher, slots, retry_failed };
+        let campaign = Campaign {
+            store: &store,
+            record: &record,
+            spec: &spec,
+            launcher,
+            slots,
+            earlier: std::sync::Arc::default(),
+            retry_failed,
+        };
         let end = conduct(campaign, &mut |notice| screen.notice(&notice)).await;
         screen.close();
         let end = end?;

@@ -27,6 +27,7 @@ pub use material::{Material, MaterialError, Materials};
 pub use slots::{Card, Machine, Slot, SlotError, Slots};
 
 use crate::protocol::{self, Checkpoint, Measurement, Message, Split, Task};
+use crate::search::Earlier;
 use crate::spec::Spec;
 use crate::store::{
     MetricRow, Millis, Reader, Store, StoreError, SweepRecord, Writer, fold_directory, log_path, sweep_directory,
@@ -62,6 +63,8 @@ pub struct Campaign<'a> {
     pub spec: &'a Spec,
     pub launcher: Launcher,
     pub slots: Slots,
+    /// Sweeps of the past that the search learns from.
+    pub earlier: Arc<[Earlier]>,
     /// Try failed trials again.
     pub retry_failed: bool,
 }
@@ -91,8 +94,12 @@ pub async fn conduct(
     watch: &mut (dyn FnMut(Notice<'_>) + Send),
 ) -> Result<SweepEnd, DriverError> {
     let _alone = claim(campaign.store, campaign.record)?;
-    let plan =
-        Plan { spec: Arc::new(campaign.spec.clone()), slots: campaign.slots.places.len() as u32, retries: RETRIES };
+    let plan = Plan {
+        spec: Arc::new(campaign.spec.clone()),
+        slots: campaign.slots.places.len() as u32,
+        retries: RETRIES,
+        earlier: Arc::clone(&campaign.earlier),
+    };
     let (reader, record) = (campaign.store.reader(), campaign.record);
     let mut facts = reader.facts(record.key).await?;
     facts.extend(curves(reader, record, &campaign.spec.search.objective).await?);

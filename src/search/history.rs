@@ -1,11 +1,26 @@
 //! What a search knows.
 
-use super::space::Point;
+use std::sync::Arc;
 
-/// The trials so far, in the order of their numbers; the baseline is not among them.
+use serde_json::Value;
+
+use super::space::{Parameter, Point};
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
+    /// The trials so far, in the order of their numbers; the baseline is not among them.
     pub trials: Vec<Tried>,
+    /// Sweeps of the past to learn from.
+    pub earlier: Arc<[Earlier]>,
+}
+
+/// What another sweep of the same objective found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Earlier {
+    /// Their points have a value for each parameter of this sweep as well, as far as one is known.
+    pub trials: Vec<Tried>,
+    /// The parameters that it varied and this sweep does not, and the value that each has here, if it has one.
+    pub fixed: Vec<(Parameter, Option<Value>)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +41,10 @@ pub enum TriedState {
 }
 
 impl History {
+    pub fn of(trials: Vec<Tried>) -> Self {
+        Self { trials, earlier: Arc::default() }
+    }
+
     /// Whether a point was proposed before.
     pub fn holds(&self, point: &Point) -> bool {
         self.trials.iter().any(|tried| tried.point == *point)

@@ -15,7 +15,7 @@ pub mod space;
 mod tests;
 
 pub use bayes::belief;
-pub use history::{History, Tried, TriedState};
+pub use history::{Earlier, History, Tried, TriedState};
 
 use std::collections::BTreeSet;
 

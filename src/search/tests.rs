@@ -94,7 +94,7 @@ proptest! {
         let search = Search { seed, ..search(sampler, space) };
         let (points, _) = all(&search, 6, &|_| true);
         prop_assert_eq!(&all(&search, 6, &|_| true).0, &points);
-        let history = History { trials: points[..5].iter().cloned().map(open).collect() };
+        let history = History::of(points[..5].iter().cloned().map(open).collect());
         let Proposal::Point { point, .. } = propose(&search, &history, &|_| true) else { panic!("there are more") };
         prop_assert_eq!(&point, &points[5]);
         let other = Search { seed: seed ^ 1, ..search };

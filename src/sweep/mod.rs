@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::protocol::{Checkpoint, Done, Measurement, Prediction};
 use crate::search::prune::Curve;
 use crate::search::space::Point;
-use crate::search::{self, History, Proposal, Tried, TriedState};
+use crate::search::{self, Earlier, History, Proposal, Tried, TriedState};
 use crate::spec::{Race, Spec};
 use next::{Next, Waiting, next_run};
 use trial::{FoldState, Trial};
@@ -30,6 +30,8 @@ pub struct Plan {
     pub slots: u32,
     /// How often a run whose process died is tried again.
     pub retries: u32,
+    /// Sweeps of the past that the search learns from.
+    pub earlier: Arc<[Earlier]>,
 }
 
 /// What happened.
@@ -177,7 +179,7 @@ impl Sweep {
                 Some(TrialEnd::Failed { .. }) => TriedState::Failed,
             },
         });
-        History { trials: of_space.collect() }
+        History { trials: of_space.collect(), earlier: Arc::clone(&self.plan.earlier) }
     }
 
     /// The point of the next trial, if the budget has room for one.

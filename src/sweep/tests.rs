@@ -18,13 +18,13 @@ fn plan(values: &[i64], k: u32, slots: u32) -> Plan {
     let mut spec = Spec::parse("test", &file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
     spec.folds.k = k;
     spec.search.race = Race::Off;
-    Plan { spec: Arc::new(spec), slots, retries: 1 }
+    Plan { spec: Arc::new(spec), slots, retries: 1, earlier: Arc::default() }
 }
 
 fn with_baseline(plan: &Plan) -> Plan {
     let mut spec = (*plan.spec).clone();
     spec.baseline = true;
-    Plan { spec: Arc::new(spec), ..*plan }
+    Plan { spec: Arc::new(spec), ..plan.clone() }
 }
 
 fn run(trial: i32, fold: u32, attempt: u32) -> RunId {

@@ -16,7 +16,7 @@ pub fn belief(search: &Search, history: &History, challenger: usize, incumbent: 
         let belief = fitted.posterior.at(&features);
         let sd = belief.variance.sqrt();
         // what one standard deviation is in scores depends on where: bad scores are far from each other
-        let [mean, below] = [belief.mean, belief.mean - sd].map(|x| fitted.scale.to_score(x));
+        let [mean, below] = [belief.mean, belief.mean - sd].map(|x| fitted.to_gain(x));
         Some(Prior { mean: search.direction.gain(mean), sd: mean - below })
     };
     Some(Belief { challenger: prior(challenger)?, incumbent: prior(incumbent)? })

@@ -79,12 +79,8 @@ impl Climb<'_> {
     /// Coordinates of the best trials.
     fn parents(&self) -> Vec<Vec<f64>> {
         let space = &self.candidates.search.space;
-        let ranked = self.model.fitted.ranked();
-        let best: BTreeSet<Vec<u64>> =
-            ranked.iter().take(PARENTS).map(|row| key(self.model.fitted.posterior.setting(*row))).collect();
-        let trials = self.candidates.history.trials.iter();
-        let best = trials.filter(|tried| best.contains(&key(&self.model.fitted.axes.features(&tried.point))));
-        best.map(|tried| space.coordinates(&tried.point).into_iter().map(|u| u.unwrap_or(0.5)).collect()).collect()
+        let best = self.model.fitted.ranked().take(PARENTS);
+        best.map(|(_, point)| space.coordinates(point).into_iter().map(|u| u.unwrap_or(0.5)).collect()).collect()
     }
 
     /// The point at these coordinates, if it may be and is new.
@@ -127,6 +123,7 @@ impl Climb<'_> {
         let mut step = 0.05;
         for _ in 0..STEPS {
             let mut slopes = self.model.uphill(&place.features);
+            slopes.truncate(parameters.len());
             for (slope, parameter) in slopes.iter_mut().zip(parameters) {
                 let moves = parameter.domain.levels().is_none() && place.point.get(&parameter.name).is_some();
                 *slope = if moves { *slope } else { 0.0 };

@@ -22,7 +22,7 @@ pub(in crate::search) fn converged(search: &Search, history: &History) -> Option
     let noise = noise(search, history)?;
     let model = Model::of(search, history)?;
     let (_, promise) = promising(&Candidates { search, history, accepts: &|_| true }, &model)?;
-    let gain = promise.exp() * model.fitted.scale.gain();
+    let gain = promise.exp() * model.fitted.unit();
     (gain < noise).then(|| {
         let (gain, noise) = (rounded(gain), rounded(noise));
         format!("another trial can be expected to gain {gain}, less than the standard error of the best, {noise}")

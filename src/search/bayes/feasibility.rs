@@ -1,6 +1,6 @@
 //! The probability that a point can be run: out of memory, NaN and time-outs come back where they came from.
 
-use super::model::{Axes, Rows, gains};
+use super::model::{Axes, HERE, Rows, gains};
 use crate::search::gp::{self, Posterior, Priors, log_normal_cdf};
 use crate::search::history::{History, TriedState};
 use crate::spec::Search;
@@ -28,7 +28,7 @@ impl Feasibility {
                 _ if gains(search, tried).next().is_some() => 1.0,
                 _ => continue,
             };
-            rows.push(axes, &tried.point, 0, label);
+            rows.push(axes.features(&tried.point), (HERE, &tried.point), 0, label);
             sum += label;
             count += 1;
             has_failed |= label < 0.0;
@@ -38,7 +38,7 @@ impl Feasibility {
         }
         // as if one more had run and one more failed
         let mean = sum / f64::from(count + 2);
-        let data = rows.data(axes, |label| label - mean);
+        let data = rows.data(axes, |_, label| label - mean);
         let (_, posterior) = gp::fit(&data, &Priors::of_labels(data.axes().len()))?;
         Some(Self { posterior, mean })
     }

@@ -21,7 +21,8 @@ pub use belief::belief;
 pub(super) use convergence::converged;
 
 pub(super) fn propose(candidates: &Candidates<'_>) -> Proposal {
-    if candidates.history.trials.len() < design(candidates.search.space.parameters().len()) {
+    let knows_nothing = candidates.history.earlier.is_empty();
+    if knows_nothing && candidates.history.trials.len() < design(candidates.search.space.parameters().len()) {
         return sobol::propose(candidates);
     }
     // without enough scores, or with scores that no process can be fitted to, points are spread evenly
@@ -30,7 +31,7 @@ pub(super) fn propose(candidates: &Candidates<'_>) -> Proposal {
     };
     match promising(candidates, &model) {
         Some((point, promise)) => {
-            let gain = promise.exp() * model.fitted.scale.gain();
+            let gain = promise.exp() * model.fitted.unit();
             Proposal::Point { point, why: format!("bayes: expected improvement {}", rounded(gain)) }
         }
         None => sobol::propose(candidates),

@@ -1,27 +1,41 @@
 //! The process of a sweep's scores: points as rows of numbers, scores on its scale.
 
 use std::collections::BTreeMap;
+use std::iter;
 
+use serde_json::Value;
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::feasibility::Feasibility;
 use crate::search::gp::{self, Axis, Data, Improvement, Observation, Posterior, Priors, Scale};
-use crate::search::history::{History, Tried, TriedState};
+use crate::search::history::{Earlier, History, Tried, TriedState};
 use crate::search::space::{Parameter, Point, Space};
 use crate::spec::Search;
 
-/// How parameters become axes.
+/// How parameters become axes: those of the space, those that only earlier sweeps varied, and, if there are such sweeps,
+/// the sweep itself, so that the process learns how much of what was true there is true here (Swersky 2013).
 #[derive(Clone, Debug)]
 pub(super) struct Axes {
     parameters: Vec<Parameter>,
+    /// Of the parameters from `own` on, which do not vary here, the value here.
+    fixed: Vec<Option<Value>>,
+    own: usize,
     kinds: Vec<Axis>,
+    has_earlier: bool,
 }
+
+/// This sweep, before the earlier ones by number.
+pub(super) const HERE: usize = 0;
 
 /// The scores of a history, as a process.
 pub(super) struct Fitted {
     pub(super) axes: Axes,
-    pub(super) scale: Scale,
     pub(super) posterior: Posterior,
+    scale: Scale,
+    /// Of this sweep's scores, as gains.
+    centre: f64,
+    /// Where each setting comes from.
+    origins: Vec<(usize, Point)>,
 }
 
 /// All that a new point is judged by.
@@ -38,30 +52,51 @@ const FEWEST: usize = 2;
 /// Worlds that pending scores are integrated over.
 const WORLDS: u32 = 8;
 
+/// Settings that may be the best in some world: the best ones so far.
+const CONTENDERS: usize = 20;
+
 impl Axes {
-    pub(super) fn of(space: &Space) -> Self {
-        let parameters = space.parameters().to_vec();
+    pub(super) fn of(space: &Space, earlier: &[Earlier]) -> Self {
+        let (mut parameters, mut fixed) = (space.parameters().to_vec(), Vec::new());
+        let own = parameters.len();
+        for (parameter, here) in earlier.iter().flat_map(|earlier| &earlier.fixed) {
+            if parameters.iter().all(|known| known.name != parameter.name) {
+                parameters.push(parameter.clone());
+                fixed.push(here.clone());
+            }
+        }
         let kind = |parameter: &Parameter| if parameter.domain.is_ordered() { Axis::Ordered } else { Axis::Named };
-        let kinds = parameters.iter().map(kind).collect();
-        Self { parameters, kinds }
+        let has_earlier = !earlier.is_empty();
+        let kinds = parameters.iter().map(kind).chain(has_earlier.then_some(Axis::Named)).collect();
+        Self { parameters, fixed, own, kinds, has_earlier }
     }
 
-    /// A point as numbers. A parameter that has no value there is a name of its own, or in the middle: where it is
-    /// missing, the parameters that it depends on differ already.
+    /// A point of this sweep as numbers.
     pub(super) fn features(&self, point: &Point) -> Vec<f64> {
-        let each = self.parameters.iter().zip(&self.kinds);
-        let feature = |(parameter, kind): (&Parameter, &Axis)| {
-            let value = point.get(&parameter.name);
-            match kind {
-                Axis::Ordered => value.and_then(|value| parameter.domain.position(value)).unwrap_or(0.5),
-                Axis::Named => {
-                    let none = parameter.domain.levels();
-                    value.and_then(|value| parameter.domain.level(value)).or(none).unwrap_or(0) as f64
-                }
-            }
-        };
-        each.map(feature).collect()
+        let (own, others) = self.parameters.split_at(self.own);
+        let own = own.iter().map(|parameter| feature(parameter, point.get(&parameter.name)));
+        let others = others.iter().zip(&self.fixed).map(|(parameter, here)| feature(parameter, here.as_ref()));
+        own.chain(others).chain(self.has_earlier.then_some(HERE as f64)).collect()
     }
+
+    /// A point of a sweep by number as numbers.
+    fn features_in(&self, sweep: usize, point: &Point) -> Vec<f64> {
+        if sweep == HERE {
+            return self.features(point);
+        }
+        let each = self.parameters.iter().map(|parameter| feature(parameter, point.get(&parameter.name)));
+        each.chain([sweep as f64]).collect()
+    }
+}
+
+/// A value as a number. One that is not there is a name of its own, or in the middle: where a parameter is missing, those
+/// that it depends on differ already.
+fn feature(parameter: &Parameter, value: Option<&Value>) -> f64 {
+    if parameter.domain.is_ordered() {
+        return value.and_then(|value| parameter.domain.position_anywhere(value)).unwrap_or(0.5);
+    }
+    let none = parameter.domain.levels();
+    value.and_then(|value| parameter.domain.level(value)).or(none).unwrap_or(0) as f64
 }
 
 /// To tell rows of numbers apart.
@@ -72,28 +107,62 @@ pub(super) fn key(features: &[f64]) -> Vec<u64> {
 impl Fitted {
     /// None as long as there is too little to learn from.
     pub(super) fn of(search: &Search, history: &History) -> Option<Self> {
-        let axes = Axes::of(&search.space);
+        let axes = Axes::of(&search.space, &history.earlier);
         let mut rows = Rows::default();
-        for tried in &history.trials {
-            for (fold, score) in gains(search, tried) {
-                rows.push(&axes, &tried.point, fold, score);
+        let mut fold_number = 0;
+        let sweeps = iter::once(&history.trials).chain(history.earlier.iter().map(|earlier| &earlier.trials));
+        for (sweep, trials) in sweeps.enumerate() {
+            let mut folds = 0;
+            for tried in trials {
+                for (fold, score) in gains(search, tried) {
+                    rows.push(axes.features_in(sweep, &tried.point), (sweep, &tried.point), fold_number + fold, score);
+                    folds = folds.max(fold + 1);
+                }
             }
+            // a fold of another sweep is another fold
+            fold_number += folds;
         }
         if rows.features.len() < FEWEST {
             return None;
         }
-        let scale = Scale::of(&rows.means());
-        let data = rows.data(&axes, |score| scale.to_process(score));
+        let means = rows.means();
+        // sweeps on other documents differ in level; what is left of that the effects of their folds take up
+        let centres: Vec<f64> = match history.earlier.len() {
+            0 => vec![0.0],
+            earlier => (0..=earlier).map(|sweep| median(rows.of(sweep).map(|row| means[row]).collect())).collect(),
+        };
+        let level = |row: usize| centres[rows.origins[row].0];
+        let scale = Scale::of(&means.iter().enumerate().map(|(row, mean)| mean - level(row)).collect::<Vec<_>>());
+        let data = rows.data(&axes, |row, score| scale.to_process(score - level(row)));
         let (_, posterior) = gp::fit(&data, &Priors::new(axes.kinds.len()))?;
-        Some(Self { axes, scale, posterior })
+        let known = centres.iter().copied().find(|centre| centre.is_finite());
+        let centre = Some(centres[HERE]).filter(|centre| centre.is_finite()).or(known).unwrap_or(0.0);
+        Some(Self { axes, posterior, scale, centre, origins: rows.origins })
     }
 
-    /// The points with scores, best first.
-    pub(super) fn ranked(&self) -> Vec<usize> {
+    /// A number of the process as a score, of which more is better.
+    pub(super) fn to_gain(&self, x: f64) -> f64 {
+        self.centre + self.scale.to_score(x)
+    }
+
+    /// What a difference of 1 among the good is in scores.
+    pub(super) fn unit(&self) -> f64 {
+        self.scale.gain()
+    }
+
+    /// The points with scores, best first: of which sweep, and where.
+    pub(super) fn ranked(&self) -> impl Iterator<Item = (usize, &Point)> {
         let means = self.posterior.means();
         let mut order: Vec<usize> = (0..means.len()).collect();
         order.sort_by(|a, b| means[*b].total_cmp(&means[*a]).then(a.cmp(b)));
-        order
+        order.into_iter().map(|row| (self.origins[row].0, &self.origins[row].1))
+    }
+
+    /// The best points that this sweep has scores of; before it has any, those of earlier ones, if they were here.
+    fn contenders(&self) -> Vec<Vec<f64>> {
+        let is_first = self.origins.iter().all(|(sweep, _)| *sweep != HERE);
+        let here = self.ranked().filter(|(sweep, _)| is_first || *sweep == HERE);
+        here.take(CONTENDERS).map(|(_, point)| self.axes.features(point)).collect()
     }
 }
 
@@ -107,7 +176,7 @@ impl Model {
         let pending: Vec<Vec<f64>> = pending.map(|tried| axes.features(&tried.point)).collect();
         let noise = posterior.noise() / folds(history) as f64;
         let worlds = posterior.imagine(&pending, noise, &normals(search.seed, pending.len()))?;
-        let improvement = Improvement::new(posterior, worlds, &pending);
+        let improvement = Improvement::new(worlds, fitted.contenders().iter().chain(&pending));
         let feasibility = Feasibility::of(search, history, axes);
         Some(Self { fitted, improvement, feasibility })
     }
@@ -147,28 +216,30 @@ fn normals(seed: u64, pending: usize) -> Vec<Vec<f64>> {
 #[derive(Default)]
 pub(super) struct Rows {
     features: Vec<Vec<f64>>,
+    origins: Vec<(usize, Point)>,
     places: BTreeMap<Vec<u64>, usize>,
     scores: Vec<Observation>,
 }
 
 impl Rows {
-    pub(super) fn push(&mut self, axes: &Axes, point: &Point, fold: usize, score: f64) {
-        let setting = self.place(axes, point);
+    pub(super) fn push(&mut self, features: Vec<f64>, (sweep, point): (usize, &Point), fold: usize, score: f64) {
+        let setting = *self.places.entry(key(&features)).or_insert_with(|| {
+            self.features.push(features);
+            self.origins.push((sweep, point.clone()));
+            self.features.len() - 1
+        });
         self.scores.push(Observation { setting, fold, score });
     }
 
-    /// What a process is fitted to, each score as `change` makes it.
-    pub(super) fn data(self, axes: &Axes, change: impl Fn(f64) -> f64) -> Data {
-        let scores = self.scores.into_iter().map(|seen| Observation { score: change(seen.score), ..seen });
-        Data::new(axes.kinds.clone(), self.features, scores.collect())
+    /// What a process is fitted to, each score of a row as `change` makes it.
+    pub(super) fn data(&self, axes: &Axes, change: impl Fn(usize, f64) -> f64) -> Data {
+        let changed = |seen: &Observation| Observation { score: change(seen.setting, seen.score), ..*seen };
+        Data::new(axes.kinds.clone(), self.features.clone(), self.scores.iter().map(changed).collect())
     }
 
-    fn place(&mut self, axes: &Axes, point: &Point) -> usize {
-        let features = axes.features(point);
-        *self.places.entry(key(&features)).or_insert_with(|| {
-            self.features.push(features);
-            self.features.len() - 1
-        })
+    /// The rows of a sweep.
+    fn of(&self, sweep: usize) -> impl Iterator<Item = usize> {
+        (0..self.origins.len()).filter(move |row| self.origins[*row].0 == sweep)
     }
 
     fn means(&self) -> Vec<f64> {
@@ -180,4 +251,10 @@ impl Rows {
         }
         sums.into_iter().map(|(sum, count)| sum / count).collect()
     }
+}
+
+/// NaN of nothing.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

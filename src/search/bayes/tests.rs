@@ -174,6 +174,6 @@ fn fifty_parameters_and_a_thousand_equal_scores_are_no_trouble() {
     let narrow = search(vec![float("a")], 1);
     let point: Point = [("a".to_owned(), json!(0.5))].into_iter().collect();
     let again = Tried { point, scores: vec![(0, 1.0)], state: TriedState::Finished };
-    let history = History { trials: vec![again; 1000] };
+    let history = History::of(vec![again; 1000]);
     assert!(matches!(propose(&narrow, &history, &|_| true), Proposal::Point { .. }));
 }

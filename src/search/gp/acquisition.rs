@@ -2,12 +2,9 @@
 
 use statrs::function::erf::erfc;
 
-use super::posterior::{Imagined, Posterior};
+use super::posterior::Imagined;
 
 const LOG_SQRT_2PI: f64 = 0.918_938_533_204_672_8;
-
-/// Settings that may be the best in some world: the best ones so far.
-const CONTENDERS: usize = 20;
 
 /// Of a standard normal variable.
 pub fn normal_cdf(z: f64) -> f64 {
@@ -37,11 +34,8 @@ pub struct Improvement {
 }
 
 impl Improvement {
-    /// Over the best of the settings that were seen and of those that are pending.
-    pub fn new(posterior: &Posterior, worlds: Imagined, pending: &[Vec<f64>]) -> Self {
-        let mut order: Vec<usize> = (0..posterior.means().len()).collect();
-        order.sort_by(|a, b| posterior.means()[*b].total_cmp(&posterior.means()[*a]).then(a.cmp(b)));
-        let contenders = order.iter().take(CONTENDERS).map(|setting| posterior.setting(*setting)).chain(pending);
+    /// Over the best of the contenders: settings that may be the best in some world.
+    pub fn new<'s>(worlds: Imagined, contenders: impl IntoIterator<Item = &'s Vec<f64>>) -> Self {
         let mut best: Vec<f64> = Vec::new();
         for contender in contenders {
             let (means, _) = worlds.at(contender);

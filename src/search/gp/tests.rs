@@ -129,7 +129,7 @@ fn the_improvement_s_slopes_are_those_of_finite_differences() {
     let pending = vec![vec![0.2, 1.0, 0.9], vec![0.7, 2.0, 0.3]];
     for (pending, normals) in [(vec![], vec![vec![]]), (pending, vec![vec![0.3, -1.0], vec![-0.4, 0.8]])] {
         let worlds = posterior.imagine(&pending, 0.05, &normals).expect("regular");
-        let improvement = Improvement::new(&posterior, worlds, &pending);
+        let improvement = Improvement::new(worlds, data.settings().iter().chain(&pending));
         let x = [0.45, 1.0, 0.55];
         let (value, gradient) = improvement.with_slopes(&x);
         assert!((value - improvement.at(&x)).abs() < 1e-12);

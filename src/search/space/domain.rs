@@ -83,6 +83,18 @@ impl Domain {
         }
     }
 
+    /// The same, and for a number beyond the ends of a range where it lies on the continued scale.
+    pub fn position_anywhere(&self, value: &Value) -> Option<f64> {
+        let (low, high, log) = match self {
+            Self::Values(_) => return self.position(value),
+            Self::Float { low, high, log } => (*low, *high, *log),
+            Self::Integer { low, high, log, .. } => (*low as f64, *high as f64, *log),
+        };
+        let x = value.as_f64().filter(|x| x.is_finite() && (!log || *x > 0.0))?;
+        let [low, high, x] = [low, high, x].map(|x| scale(x, log));
+        self.position(value).or_else(|| (high > low).then(|| (x - low) / (high - low)))
+    }
+
     /// The value at `u` in 0 <= u < 1, so that equal steps of `u` are equally likely values.
     pub fn at(&self, u: f64) -> Value {
         match self {
