@@ -13,7 +13,9 @@ use super::rows::{
     CheckpointRow, LeaderboardRow, MetricRow, PredictionRow, Recorded, RunRow, SweepRecord, SweepRow, TrialRow,
 };
 use crate::protocol::Split;
-use crate::sweep::{Fact, RunId, TrialId};
+use crate::search::History;
+use crate::spec::Spec;
+use crate::sweep::{Fact, Plan, RunId, Sweep, TrialId};
 
 /// Read-only access to a database; cheap to clone.
 #[derive(Clone, Debug)]
@@ -92,6 +94,13 @@ impl Reader {
     pub async fn facts_since(&self, sweep: SweepKey, seq: u64) -> Result<Vec<Recorded>, StoreError> {
         let query = sqlx::query("select seq, at_ms, body from fact where sweep = ? and seq >= ? order by seq");
         self.all(query.bind(sweep.0).bind(seq as i64)).await
+    }
+
+    /// What a search can learn from a recorded sweep, as its own search would: `spec` is that of the record.
+    pub async fn history(&self, sweep: SweepKey, spec: &Spec) -> Result<History, StoreError> {
+        let facts = self.facts(sweep).await?;
+        let plan = Plan { spec: Arc::new(spec.clone()), slots: 0, retries: 0 };
+        Ok(Sweep::replay(plan, &facts).history())
     }
 
     /// In their order, the baseline first.

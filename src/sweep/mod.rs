@@ -167,8 +167,8 @@ impl Sweep {
         self.trials.last_key_value().map_or(0, |(last, _)| (last.0 + 1) as u32)
     }
 
-    /// What the search knows of the trials.
-    fn history(&self) -> History {
+    /// What the search knows of the trials: those of the space, with the scores of all their finished folds.
+    pub fn history(&self) -> History {
         let of_space = self.of_space().map(|(_, trial)| Tried {
             point: trial.point.clone(),
             scores: self.numbered(trial).collect(),

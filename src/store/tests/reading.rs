@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::story::{Story, at, measured, new_sweep, proposed, run, started, text};
+use crate::search::TriedState;
+use crate::spec::Spec;
 use crate::store::{Cell, Reader, RunState, StoreError, SweepState, TrialState, fold_directory, log_path};
 use crate::sweep::{Fact, SweepEnd, TrialId};
 
@@ -36,6 +38,28 @@ async fn rows_are_typed() {
         predictions.iter().map(|row| (row.document.as_str(), row.probabilities.as_slice())).collect::<Vec<_>>(),
         [("甲", [0.9, 1.0 - 0.9f32].as_slice()), ("乙", &[0.625, 0.375]), ("丙", &[0.75, 0.25]),]
     );
+}
+
+#[tokio::test]
+async fn a_search_learns_from_what_is_recorded() {
+    let story = Story::measured_against().await;
+    let file = "baseline = false\ndata.path = \"a.csv\"\nfolds.k = 2";
+    let spec = Spec::parse("lr", file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    let history = story.reader().history(story.sweep.key, &spec).await.expect("is read");
+    let told: Vec<_> = history.trials.iter().map(|tried| (tried.state, tried.scores.clone())).collect();
+    assert_eq!(
+        told,
+        [
+            (TriedState::Finished, vec![(0, 0.8), (1, 0.84)]),
+            (TriedState::Failed, vec![]),
+            (TriedState::Finished, vec![(0, 0.79), (1, 0.81)]),
+            (TriedState::Finished, vec![(0, 0.5), (1, 0.5)]),
+            // one fold of an open trial
+            (TriedState::Open, vec![(0, 0.75)]),
+            (TriedState::Open, vec![]),
+        ]
+    );
+    assert_eq!(history.trials[4].point.get("train.learning_rate"), Some(&1e-4.into()));
 }
 
 #[tokio::test]
