@@ -4,10 +4,12 @@ use std::io::{BufRead, Write};
 
 use clap::Args;
 
+use super::earlier::earlier;
 use super::print::{errln, out};
 use super::{SpecArgs, overrides};
 use crate::failure::{Code, Failure};
 use crate::search::ask_tell::AskTell;
+use crate::settings::Settings;
 use crate::spec::SearchOnly;
 
 #[derive(Debug, Args)]
@@ -17,7 +19,7 @@ pub(super) struct AskTellArgs {
 }
 
 /// Answers line by line, until nobody asks any more.
-pub(super) fn ask_tell(args: &AskTellArgs) -> Result<Code, Failure> {
+pub(super) async fn ask_tell(args: &AskTellArgs, settings: &Settings) -> Result<Code, Failure> {
     let text = args.spec.text()?;
     let parsed = overrides(&args.spec.set).and_then(|set| SearchOnly::parse(&args.spec.stem(), &text, &set));
     let only = parsed.map_err(|problems| args.spec.cannot_use(&problems))?;
@@ -25,7 +27,8 @@ pub(super) fn ask_tell(args: &AskTellArgs) -> Result<Code, Failure> {
         errln!("{}", only.survey);
     }
     let accepts = |point: &_| only.accepts(point);
-    let mut conversation = AskTell::new(only.search.clone(), only.folds, &accepts);
+    let earlier = earlier(&settings.db, &only.search, &only.values()).await?;
+    let mut conversation = AskTell::new(only.search.clone(), only.folds, &accepts).after(earlier);
     let mut stdin = std::io::stdin().lock();
     let mut line = Vec::new();
     loop {

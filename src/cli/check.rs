@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::download::place_encoders;
+use super::earlier::earlier;
 use super::print::outln;
 use super::progress::patiently;
 use super::{Format, SpecArgs, cache_of, render, texts};
@@ -29,6 +30,7 @@ const LISTED: u32 = 20;
 pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let loaded = args.spec.load()?;
     let spec = &loaded.spec;
+    earlier(&settings.db, &spec.search, &spec.values()).await?;
     let trials = spec.planned_trials();
     let runs = trials as usize * spec.folds.runs() as usize;
     let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs)?;

@@ -7,6 +7,7 @@ mod check;
 mod correction;
 mod doctor;
 mod download;
+mod earlier;
 mod print;
 mod progress;
 mod read;
@@ -154,7 +155,7 @@ async fn dispatch(command: Command, settings: &Settings, format: Format) -> Resu
         Command::Run(args) => run::run(args, settings, format).await,
         Command::Resume(args) => run::resume(args, settings, format).await,
         Command::Check(args) => check::check(args, settings, format).await,
-        Command::AskTell(args) => ask_tell::ask_tell(&args),
+        Command::AskTell(args) => ask_tell::ask_tell(&args, settings).await,
         Command::Ls => read::ls(settings, format).await,
         Command::Show(args) => read::show(args, settings, format).await,
         Command::Best(args) => best::best(args, settings, format).await,

@@ -1,17 +1,20 @@
 //! `sweep run` and `sweep resume`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::baseline::Baseline;
+use super::earlier::earlier;
 use super::print::{errln, outln};
 use super::progress::Screen;
 use super::ready::Ready;
 use super::{Format, Loaded, SpecArgs, cache_of, parse, preflight, render};
 use crate::driver::{Campaign, Launcher, Machine, Slots, conduct, now};
 use crate::failure::{Code, Failure};
+use crate::search::Earlier;
 use crate::settings::Settings;
 use crate::spec::Spec;
 use crate::store::{LeaderboardRow, NewSweep, RunState, Store, StoreError, SweepRecord, SweepRow, SweepState};
@@ -37,6 +40,7 @@ pub(super) struct ResumeArgs {
 pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let Loaded { spec, text, project } = args.spec.load()?;
     preflight(&settings.db).await?;
+    let earlier = earlier(&settings.db, &spec.search, &spec.values()).await?;
     let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs(&spec))?;
     let Ready { launcher, origin } = Ready::make(&spec, &project, settings, &slots, None).await?;
     let store = Store::open(&settings.db).await?;
@@ -58,7 +62,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
         host: gethostname::gethostname().to_string_lossy().into_owned(),
     };
     let record = store.create_sweep(new, now()).await?;
-    let voyage = Voyage { store, record, spec, launcher, slots, retry_failed: false };
+    let voyage = Voyage { store, record, spec, launcher, slots, earlier, retry_failed: false };
     voyage.sail(settings, format).await
 }
 
@@ -82,12 +86,13 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     let spec = parse(&record.spec_path, &record.spec, &record.overrides).map_err(|problems| {
         Failure::spec(&format!("the sweep file that {} was started with", record.name), &problems)
     })?;
+    let earlier = earlier(&settings.db, &spec.search, &spec.values()).await?;
     let rows = reader.runs(&record.name).await?;
     let of_trials = rows.iter().filter(|row| !row.run.trial.is_baseline());
     let finished = of_trials.filter(|row| row.state == RunState::Finished).count();
     let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs(&spec).saturating_sub(finished))?;
     let Ready { launcher, .. } = Ready::make(&spec, &record.project, settings, &slots, Some(&record)).await?;
-    let voyage = Voyage { store, record, spec, launcher, slots, retry_failed: args.retry_failed };
+    let voyage = Voyage { store, record, spec, launcher, slots, earlier, retry_failed: args.retry_failed };
     voyage.sail(settings, format).await
 }
 
@@ -108,6 +113,7 @@ struct Voyage {
     spec: Spec,
     launcher: Launcher,
     slots: Slots,
+    earlier: Arc<[Earlier]>,
     retry_failed: bool,
 }
 
@@ -121,7 +127,7 @@ struct Outcome {
 
 impl Voyage {
     async fn sail(self, settings: &Settings, format: Format) -> Result<Code, Failure> {
-        let Self { store, record, spec, launcher, slots, retry_failed } = self;
+        let Self { store, record, spec, launcher, slots, earlier, retry_failed } = self;
         let (trials, folds) = (spec.planned_trials(), spec.folds.runs());
         let with = if spec.baseline { " and a baseline" } else { "" };
         prune_vectors(&cache_of(&settings.db), settings.cache_mb.saturating_mul(1 << 20));
@@ -130,15 +136,7 @@ impl Voyage {
         let best = outcome(&store, &record.name).await?.sweep.best_score;
         let all = runs(&spec) + if spec.baseline { folds as usize } else { 0 };
         let mut screen = Screen::new(&spec.search, best, [all, folds as usize], &done, slots.places.len());
-        let campaign = Campaign {
-            store: &store,
-            record: &record,
-            spec: &spec,
-            launcher,
-            slots,
-            earlier: std::sync::Arc::default(),
-            retry_failed,
-        };
+        let campaign = Campaign { store: &store, record: &record, spec: &spec, launcher, slots, earlier, retry_failed };
         let end = conduct(campaign, &mut |notice| screen.notice(&notice)).await;
         screen.close();
         let end = end?;

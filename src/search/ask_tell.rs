@@ -1,12 +1,13 @@
 //! The sampler for a loop that is not ours: one line in, one line out where there is something to say.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::space::Point;
-use super::{History, Proposal, Tried, TriedState, propose};
+use super::{Earlier, History, Proposal, Tried, TriedState, propose};
 use crate::spec::Search;
 
 /// A conversation: points that were asked for, and what was told of them.
@@ -46,6 +47,12 @@ const FORMS: &str = "one JSON object a line: {\"type\":\"ask\"}, {\"type\":\"tel
 impl<'a> AskTell<'a> {
     pub fn new(search: Search, folds: u32, accepts: &'a dyn Fn(&Point) -> bool) -> Self {
         Self { search, folds, accepts, history: History::default(), told: Vec::new() }
+    }
+
+    /// With sweeps of the past to learn from.
+    #[must_use]
+    pub fn after(self, earlier: Arc<[Earlier]>) -> Self {
+        Self { history: History { earlier, ..self.history }, ..self }
     }
 
     /// What to say to a line. Nothing where something was told that can be so.

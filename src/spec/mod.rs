@@ -3,6 +3,7 @@
 mod aggregator;
 mod data;
 mod document;
+mod earlier;
 mod folds;
 mod judge;
 mod keys;
@@ -25,6 +26,7 @@ use serde_json::Value;
 
 pub use aggregator::{Activation, Aggregator, AggregatorKind, DocumentPooling, Lstm, NormPlace, Transformer};
 pub use data::{Data, Format, LabelColumn, Normalization, Text};
+pub use earlier::Lesson;
 pub use folds::FoldPlan;
 pub use model::{
     Encoder, Keep, LabelAttention, LabelEmbeddings, Model, Scratch, SegmentLayers, SegmentPooling, SegmentPositions,

@@ -90,6 +90,13 @@ impl Direction {
         }
     }
 
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Maximize => "maximize",
+            Self::Minimize => "minimize",
+        }
+    }
+
     /// The score as a number of which more is better.
     pub fn gain(self, score: f64) -> f64 {
         match self {
@@ -116,8 +123,8 @@ impl Search {
         let race = reader.choice("race", Race::Posterior);
         let prune = reader.choice("prune", Prune::Off);
         let stop = reader.choice("stop", Stop::Budget);
-        if !warm_start.is_empty() {
-            reader.problem("warm_start", "learning from earlier sweeps is not there yet");
+        if !warm_start.is_empty() && sampler != Sampler::Bayes {
+            reader.problem("warm_start", "only sampler = \"bayes\" learns from earlier sweeps");
         }
         if sampler == Sampler::Grid {
             for continuous in space.parameters().iter().filter(|parameter| parameter.domain.levels().is_none()) {

@@ -1,5 +1,7 @@
 //! A sweep file for somebody else's loop: what is searched, and nothing of what is trained.
 
+use serde_json::Value;
+
 use super::document::Document;
 use super::folds::FoldPlan;
 use super::judge::judge_freely;
@@ -48,6 +50,11 @@ impl SearchOnly {
     /// Whether a point makes a configuration that can run.
     pub fn accepts(&self, point: &Point) -> bool {
         self.spec.as_ref().is_none_or(|spec| spec.accepts(point))
+    }
+
+    /// The values of keys that are not varied, where it is known what is trained.
+    pub fn values(&self) -> Vec<(String, Value)> {
+        self.spec.as_ref().map(Spec::values).unwrap_or_default()
     }
 
     fn read(document: &Document) -> Result<Self, Problems> {

@@ -99,7 +99,7 @@ impl Reader {
     /// What a search can learn from a recorded sweep, as its own search would: `spec` is that of the record.
     pub async fn history(&self, sweep: SweepKey, spec: &Spec) -> Result<History, StoreError> {
         let facts = self.facts(sweep).await?;
-        let plan = Plan { spec: Arc::new(spec.clone()), slots: 0, retries: 0 };
+        let plan = Plan { spec: Arc::new(spec.clone()), slots: 0, retries: 0, earlier: Arc::default() };
         Ok(Sweep::replay(plan, &facts).history())
     }
 

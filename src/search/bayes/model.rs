@@ -109,7 +109,7 @@ impl Fitted {
     pub(super) fn of(search: &Search, history: &History) -> Option<Self> {
         let axes = Axes::of(&search.space, &history.earlier);
         let mut rows = Rows::default();
-        let mut fold_number = 0;
+        let (mut fold_number, mut own_folds) = (0, 0);
         let sweeps = iter::once(&history.trials).chain(history.earlier.iter().map(|earlier| &earlier.trials));
         for (sweep, trials) in sweeps.enumerate() {
             let mut folds = 0;
@@ -121,6 +121,7 @@ impl Fitted {
             }
             // a fold of another sweep is another fold
             fold_number += folds;
+            own_folds = if sweep == HERE { folds } else { own_folds };
         }
         if rows.features.len() < FEWEST {
             return None;
@@ -133,7 +134,7 @@ impl Fitted {
         };
         let level = |row: usize| centres[rows.origins[row].0];
         let scale = Scale::of(&means.iter().enumerate().map(|(row, mean)| mean - level(row)).collect::<Vec<_>>());
-        let data = rows.data(&axes, |row, score| scale.to_process(score - level(row)));
+        let data = rows.data(&axes, |row, score| scale.to_process(score - level(row))).asked_for(0..own_folds);
         let (_, posterior) = gp::fit(&data, &Priors::new(axes.kinds.len()))?;
         let known = centres.iter().copied().find(|centre| centre.is_finite());
         let centre = Some(centres[HERE]).filter(|centre| centre.is_finite()).or(known).unwrap_or(0.0);

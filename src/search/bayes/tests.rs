@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::search::history::{History, Tried, TriedState};
+use crate::search::history::{Earlier, History, Tried, TriedState};
 use crate::search::propose;
 use crate::search::space::{Condition, Domain, Parameter, Point, Space, Test};
 use crate::spec::{Budget, Direction, Prune, Race, Sampler, Search, Stop};
@@ -176,4 +176,58 @@ fn fifty_parameters_and_a_thousand_equal_scores_are_no_trouble() {
     let again = Tried { point, scores: vec![(0, 1.0)], state: TriedState::Finished };
     let history = History::of(vec![again; 1000]);
     assert!(matches!(propose(&narrow, &history, &|_| true), Proposal::Point { .. }));
+}
+
+/// The trials of an earlier sweep over a, b and c.
+fn taught(loss: impl Fn(&Point) -> f64, here: f64) -> Earlier {
+    let random = Search { sampler: Sampler::Random, ..search(["a", "b", "c"].map(float).to_vec(), 9) };
+    let trials = run(&random, 40, |point| Some(loss(point))).trials;
+    Earlier { trials, fixed: vec![(float("c"), Some(json!(here)))] }
+}
+
+fn warm(search: &Search, earlier: Earlier, trials: usize, loss: impl Fn(&Point) -> f64) -> f64 {
+    let mut history = History { earlier: [earlier].into(), ..History::default() };
+    for _ in 0..trials {
+        let Proposal::Point { point, why } = propose(search, &history, &|_| true) else { panic!("exhausted") };
+        assert!(why.starts_with("bayes"), "nothing is drawn evenly any more: {why}");
+        let scores = vec![(0, loss(&point))];
+        history.trials.push(Tried { point, scores, state: TriedState::Finished });
+    }
+    best(&history)
+}
+
+#[test]
+fn what_an_earlier_sweep_found_is_found_at_once() {
+    let bowl = |point: &Point| (x(point, "a") - 0.3).powi(2) + (x(point, "b") - 0.8).powi(2);
+    // on other documents all scores are worse; and c was varied, of which the best is not here
+    let earlier = || taught(|point| 0.5 + bowl(point) + (x(point, "c") - 0.1).powi(2), 0.6);
+    for seed in 0..4 {
+        let search = search(vec![float("a"), float("b")], seed);
+        let (warm, cold) = (warm(&search, earlier(), 4, bowl), best(&run(&search, 4, |point| Some(bowl(point)))));
+        assert!(warm < 0.01 && warm < cold, "seed {seed}: {warm} after an earlier sweep, {cold} without");
+    }
+}
+
+#[test]
+fn what_was_true_elsewhere_only_is_unlearned() {
+    let loss = |point: &Point| (x(point, "a") - 0.3).powi(2) + (x(point, "b") - 0.8).powi(2);
+    for seed in 0..3 {
+        let search = search(vec![float("a"), float("b")], seed);
+        let found = warm(&search, taught(|point| -loss(point), 0.5), 25, loss);
+        assert!(found < 0.01, "seed {seed}: {found}");
+    }
+}
+
+#[test]
+fn an_earlier_sweep_of_odd_values_does_no_harm() {
+    let search = search(vec![float("a"), float("b")], 1);
+    let point = |a: Value| [("a".to_owned(), a)].into_iter().collect::<Point>();
+    let tried = |a, score| Tried { point: point(a), scores: vec![(0, score)], state: TriedState::Finished };
+    // beyond the ends of the space, of another kind, not a number, all alike
+    let odd = [tried(json!(7.0), 1.0), tried(json!("x"), 1.0), tried(json!(0.5), f64::NAN), tried(json!(-3), 1.0)];
+    for trials in [vec![], odd.to_vec(), odd[..1].to_vec()] {
+        let earlier = [Earlier { trials, fixed: Vec::new() }];
+        let history = History { trials: Vec::new(), earlier: earlier.into() };
+        assert!(matches!(propose(&search, &history, &|_| true), Proposal::Point { .. }));
+    }
 }

@@ -1,5 +1,7 @@
 //! Observations, reduced to what the likelihood asks of them.
 
+use std::ops::Range;
+
 use faer::Mat;
 
 use super::kernel::Axis;
@@ -38,6 +40,8 @@ pub struct Data {
     pub(super) within: f64,
     pub(super) within_folds: Mat<f64>,
     pub(super) within_both: Vec<f64>,
+    /// [fold]: the folds whose mean score is asked for, and what each counts.
+    pub(super) asked: Vec<f64>,
 }
 
 impl Data {
@@ -63,6 +67,7 @@ impl Data {
                 shares[(setting, fold)] /= count;
             }
         }
+        let asked = vec![1.0 / folds.max(1) as f64; folds];
         let mut within = 0.0;
         let mut within_folds = Mat::zeros(folds, folds);
         let mut within_both = vec![0.0; folds];
@@ -77,7 +82,15 @@ impl Data {
                 }
             }
         }
-        Self { axes, settings, observations, counts, means, shares, within, within_folds, within_both }
+        Self { axes, settings, observations, counts, means, shares, within, within_folds, within_both, asked }
+    }
+
+    /// What is asked for is the mean score over these folds, not over all.
+    #[must_use]
+    pub fn asked_for(self, folds: Range<usize>) -> Self {
+        let each = 1.0 / folds.len().max(1) as f64;
+        let asked = (0..self.asked.len()).map(|fold| if folds.contains(&fold) { each } else { 0.0 }).collect();
+        Self { asked, ..self }
     }
 
     /// Those settings alone.

@@ -21,7 +21,9 @@ pub(super) struct Solved {
     /// The folds' effects.
     pub(super) effects: Vec<f64>,
     /// Q⁻¹
-    effects_covariance: Mat<f64>,
+    pub(super) effects_covariance: Mat<f64>,
+    /// W = B⁻¹ F: the covariance of g(x) and the effects is -k(x, settings) · W Q⁻¹.
+    pub(super) w: Mat<f64>,
     /// -2 log likelihood, but for constants.
     deviance: f64,
 }
@@ -39,8 +41,8 @@ pub(super) fn solve(data: &Data, mut covariance: Mat<f64>, noise: f64, effect: f
     deviance += dot(&weights, &data.means) + data.within / noise + data.repeats() * noise.ln();
     let mut effects = vec![0.0; folds];
     let mut effects_covariance = Mat::zeros(folds, folds);
+    let w = &precision * &data.shares;
     if folds > 0 {
-        let w = &precision * &data.shares;
         let mut q = data.shares.transpose() * &w;
         for a in 0..folds {
             q[(a, a)] += 1.0 / effect;
@@ -59,7 +61,7 @@ pub(super) fn solve(data: &Data, mut covariance: Mat<f64>, noise: f64, effect: f
         }
         precision -= &w * &effects_covariance * w.transpose();
     }
-    deviance.is_finite().then_some(Solved { precision, weights, effects, effects_covariance, deviance })
+    deviance.is_finite().then_some(Solved { precision, weights, effects, effects_covariance, w, deviance })
 }
 
 /// The search's target: minus the log posterior of the hyperparameters' logarithms.
@@ -156,9 +158,9 @@ fn log_determinant(factor: faer::MatRef<'_, f64>) -> f64 {
     2.0 * (0..factor.nrows()).map(|i| factor[(i, i)].ln()).sum::<f64>()
 }
 
-/// A symmetric matrix times a vector.
+/// A matrix times a vector.
 pub(super) fn times(matrix: &Mat<f64>, vector: &[f64]) -> Vec<f64> {
-    let mut product = vec![0.0; vector.len()];
+    let mut product = vec![0.0; matrix.nrows()];
     for (column, x) in vector.iter().enumerate() {
         product.iter_mut().zip(matrix.col_as_slice(column)).for_each(|(sum, a)| *sum += a * x);
     }

@@ -3,7 +3,7 @@
 //! It knows nothing of sweeps: settings are rows of numbers ([`Axis`]), scores are numbers of which more is better.
 //! Every score of a fold is an observation of its own. Its setting's part g has a Matérn 5/2 covariance with a length of
 //! its own for every axis; the folds' effects, which all settings share, are integrated out, so that a setting that was
-//! seen on an easy fold alone is not taken for a good one.
+//! seen on an easy fold alone is not taken for a good one. What is asked for is the mean score over the folds.
 
 mod acquisition;
 mod data;

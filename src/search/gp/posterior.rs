@@ -1,4 +1,10 @@
-//! What is believed of g after the scores.
+//! What is believed after the scores: of h(x) = g(x) + the mean effect of the folds that are asked for, which is the mean
+//! score over those folds.
+//!
+//! Not of g alone: how high g lies and how easy the folds are cannot be told apart, and what is uncertain of the level of
+//! all settings alike is no chance that one of them is better.
+
+use std::iter;
 
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, Side};
@@ -8,7 +14,8 @@ use super::kernel::{Axis, Kernel};
 use super::likelihood::{Solved, dot, solve, times};
 use super::prior::Hyperparameters;
 
-/// A fitted process.
+/// A fitted process. With z(x) = (1, k(x, settings)), the mean of h(x) is z · weights and its variance
+/// k(x, x) - z' precision z.
 #[derive(Clone, Debug)]
 pub struct Posterior {
     kernel: Kernel,
@@ -17,7 +24,7 @@ pub struct Posterior {
     settings: Vec<Vec<f64>>,
     precision: Mat<f64>,
     weights: Vec<f64>,
-    /// g's mean at the settings.
+    /// h's mean at the settings.
     means: Vec<f64>,
     effects: Vec<f64>,
 }
@@ -59,18 +66,29 @@ impl Posterior {
             }
         }
         let noise = hyperparameters.noise_variance();
-        let Solved { precision, weights, effects, .. } = solve(data, covariance, noise, hyperparameters.effect.exp())?;
+        let Solved { precision, weights, effects, effects_covariance, w, .. } =
+            solve(data, covariance, noise, hyperparameters.effect.exp())?;
+        let level = dot(&effects, &data.asked);
         // K weights = B weights - noise / counts weights, and B weights are the means without the folds' effects
         let mean = |setting: usize| {
             let effect: f64 =
                 effects.iter().enumerate().map(|(fold, effect)| data.shares[(setting, fold)] * effect).sum();
-            data.means[setting] - effect - noise / data.counts[setting] * weights[setting]
+            level + data.means[setting] - effect - noise / data.counts[setting] * weights[setting]
         };
         let means = (0..x.len()).map(mean).collect();
+        // covariances with the mean effect: of g(x), -k(x, settings) · pulls, and of itself
+        let of_level = times(&effects_covariance, &data.asked);
+        let pulls = times(&w, &of_level);
+        let precision = Mat::from_fn(x.len() + 1, x.len() + 1, |a, b| match (a.checked_sub(1), b.checked_sub(1)) {
+            (Some(a), Some(b)) => precision[(a, b)],
+            (Some(setting), None) | (None, Some(setting)) => pulls[setting],
+            (None, None) => -dot(&of_level, &data.asked),
+        });
+        let weights = iter::once(level).chain(weights).collect();
         Some(Self { kernel, noise, settings: x.clone(), precision, weights, means, effects })
     }
 
-    /// Of g at a row of numbers.
+    /// Of h at a row of numbers.
     pub fn at(&self, x: &[f64]) -> Belief {
         let covariances = self.covariances(x);
         let mean = dot(&covariances, &self.weights);
@@ -78,7 +96,7 @@ impl Posterior {
         Belief { mean, variance: variance.max(LEAST_VARIANCE) }
     }
 
-    /// Mean of g at the settings of the data, in their order.
+    /// Mean of h at the settings of the data, in their order.
     pub fn means(&self) -> &[f64] {
         &self.means
     }
@@ -103,7 +121,7 @@ impl Posterior {
     /// Expected values over the worlds integrate the pending scores out (Snoek 2012, section 3.2). None if the pending
     /// settings make no regular system.
     pub fn imagine(&self, pending: &[Vec<f64>], noise: f64, normals: &[Vec<f64>]) -> Option<Imagined> {
-        let (seen, new) = (self.settings.len(), pending.len());
+        let (seen, new) = (self.weights.len(), pending.len());
         if new == 0 {
             let (kernel, settings, precision) = (self.kernel.clone(), self.settings.clone(), self.precision.clone());
             return Some(Imagined { kernel, settings, precision, weights: vec![self.weights.clone()] });
@@ -143,22 +161,27 @@ impl Posterior {
     }
 
     fn covariances(&self, x: &[f64]) -> Vec<f64> {
-        self.settings.iter().map(|seen| self.kernel.between(x, seen).0).collect()
+        covariances(&self.kernel, &self.settings, x)
     }
 }
 
+/// z(x)
+fn covariances(kernel: &Kernel, settings: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
+    iter::once(1.0).chain(settings.iter().map(|seen| kernel.between(x, seen).0)).collect()
+}
+
 impl Imagined {
-    /// Means of g in every world, and its variance, which they share.
+    /// Means of h in every world, and its variance, which they share.
     pub(super) fn at(&self, x: &[f64]) -> (Vec<f64>, f64) {
-        let covariances: Vec<f64> = self.settings.iter().map(|seen| self.kernel.between(x, seen).0).collect();
+        let covariances = covariances(&self.kernel, &self.settings, x);
         let means = self.weights.iter().map(|weights| dot(&covariances, weights)).collect();
         let variance = self.kernel.scale - dot(&times(&self.precision, &covariances), &covariances);
         (means, variance.max(LEAST_VARIANCE))
     }
 
     pub(super) fn with_slopes(&self, x: &[f64]) -> (Vec<f64>, f64, Slopes) {
-        let (covariances, slopes): (Vec<f64>, Vec<f64>) =
-            self.settings.iter().map(|seen| self.kernel.between(x, seen)).unzip();
+        let each = self.settings.iter().map(|seen| self.kernel.between(x, seen));
+        let (covariances, slopes): (Vec<f64>, Vec<f64>) = iter::once((1.0, 0.0)).chain(each).unzip();
         let pulls = times(&self.precision, &covariances);
         let means: Vec<f64> = self.weights.iter().map(|weights| dot(&covariances, weights)).collect();
         let variance = self.kernel.scale - dot(&pulls, &covariances);
@@ -167,7 +190,7 @@ impl Imagined {
             if *kind == Axis::Named {
                 continue;
             }
-            for (setting, seen) in self.settings.iter().enumerate() {
+            for (setting, seen) in (1..).zip(&self.settings) {
                 let slope = slopes[setting] * 2.0 * (x[axis] - seen[axis]) * self.kernel.inverse[axis];
                 by.variance[axis] -= 2.0 * pulls[setting] * slope;
                 for (means, weights) in by.means.iter_mut().zip(&self.weights) {

@@ -81,9 +81,11 @@ fn averaging_settings_loses_nothing() {
     let posterior = Posterior::new(&data, &given).expect("regular");
     let factor = full(&given).llt(Side::Lower).expect("regular");
     for at in [vec![0.3, 1.0, 0.6], vec![0.9, 0.0, 0.1], x[2].clone()] {
-        let column = Mat::from_fn(seen.len(), 1, |i, _| kernel.between(&x[seen[i].setting], &at).0);
+        // the mean score over the folds has its share of every effect
+        let share = given.effect.exp() / data.folds() as f64;
+        let column = Mat::from_fn(seen.len(), 1, |i, _| kernel.between(&x[seen[i].setting], &at).0 + share);
         let mean = (column.transpose() * factor.solve(&scores))[(0, 0)];
-        let variance = kernel.scale - (column.transpose() * factor.solve(&column))[(0, 0)];
+        let variance = kernel.scale + share - (column.transpose() * factor.solve(&column))[(0, 0)];
         let belief = posterior.at(&at);
         assert!((belief.mean - mean).abs() < 1e-9 && (belief.variance - variance).abs() < 1e-9);
     }
@@ -211,4 +213,26 @@ fn odd_data_are_fitted() {
         let belief = posterior.at(&vec![0.3; data.axes().len()]);
         assert!(belief.mean.is_finite() && belief.variance > 0.0, "{found:?}");
     }
+}
+
+/// The mean score over the folds is known where all of them were scored, however little is known of its parts.
+#[test]
+fn what_all_settings_share_is_no_uncertainty() {
+    let x = |i: usize| vec![i as f64 / 7.0];
+    let score = |i: usize, fold: usize| (5.0 * x(i)[0]).sin() + 3.0 * fold as f64 + 0.01 * ((i * 7 + fold) % 3) as f64;
+    let settings: Vec<Vec<f64>> = (0..8).map(x).collect();
+    let each = (0..8).flat_map(|i| (0..3).map(move |fold| (i, fold)));
+    let seen = each.map(|(setting, fold)| Observation { setting, fold, score: score(setting, fold) }).collect();
+    let data = Data::new(vec![Axis::Ordered], settings, seen);
+    let given = Hyperparameters { lengths: vec![-0.5], scale: 0.0, noise: -8.0, effect: 2.0 };
+    let posterior = Posterior::new(&data, &given).expect("regular");
+    for i in 0..8 {
+        let Belief { mean, variance } = posterior.at(&x(i));
+        let whole = (0..3).map(|fold| score(i, fold)).sum::<f64>() / 3.0;
+        assert!((mean - whole).abs() < 0.02 && variance < 1e-3, "{i}: {mean} for {whole}, {variance}");
+        assert!((mean - posterior.means()[i]).abs() < 1e-9);
+    }
+    // of the folds that are asked for only
+    let first = Posterior::new(&data.asked_for(0..1), &given).expect("regular");
+    assert!((first.at(&x(3)).mean - score(3, 0)).abs() < 0.02, "{:?}", first.at(&x(3)));
 }
