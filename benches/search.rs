@@ -73,20 +73,24 @@ fn search(space: &Space, sampler: Sampler, seed: u64) -> Search {
     }
 }
 
-/// Best true loss after every trial; `slots` trials are open at once.
+/// After every trial the true loss of the one that looks best so far; `slots` trials are open at once.
 fn run(problem: &Problem, sampler: Sampler, seed: u64, trials: usize, slots: usize) -> Vec<f64> {
     let search = search(&problem.space, sampler, seed);
     let mut history = History::default();
     let mut curve = Vec::new();
-    let mut best = f64::INFINITY;
-    let mut score = |history: &mut History, trial: usize, best: &mut f64| {
+    // as it was seen, and truly
+    let mut best = (f64::INFINITY, f64::INFINITY);
+    let mut score = |history: &mut History, trial: usize, best: &mut (f64, f64)| {
         let tried = &mut history.trials[trial];
         let loss = (problem.loss)(&tried.point);
         let noise = |fold: u32| problem.noise * (normal(seed, trial as u64, fold) + normal(seed, u64::MAX, fold));
         tried.scores = (0..problem.folds).map(|fold| (fold, loss + noise(fold))).collect();
         tried.state = TriedState::Finished;
-        *best = best.min(loss);
-        curve.push(*best);
+        let seen = tried.scores.iter().map(|(_, score)| score).sum::<f64>() / f64::from(problem.folds);
+        if seen < best.0 {
+            *best = (seen, loss);
+        }
+        curve.push(best.1);
     };
     for trial in 0..trials {
         if let Some(oldest) = trial.checked_sub(slots) {
