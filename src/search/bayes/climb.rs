@@ -89,7 +89,7 @@ impl Climb<'_> {
         let point = space.point_at(&u);
         let features = self.model.fitted.axes.features(&point);
         let is_new = !self.seen.contains(&key(&features));
-        (is_new && space.allows(&point)).then(|| {
+        (is_new && space.allows(&point) && self.model.can_run(&features)).then(|| {
             let promise = self.model.promise(&features);
             Place { u, point, features, promise }
         })

@@ -29,14 +29,23 @@ pub(super) fn propose(candidates: &Candidates<'_>) -> Proposal {
     let Some(model) = Model::of(candidates.search, candidates.history) else {
         return sobol::propose(candidates);
     };
-    match promising(candidates, &model) {
-        Some((point, promise)) => {
-            let gain = promise.exp() * model.fitted.unit();
-            Proposal::Point { point, why: format!("bayes: expected improvement {}", rounded(gain)) }
+    let Some((point, promise)) = promising(candidates, &model) else { return sobol::propose(candidates) };
+    let gain = rounded(promise.exp() * model.fitted.unit());
+    if promise.exp() < NEXT_TO_NOTHING * model.standard_error && candidates.trial().is_multiple_of(2) {
+        let can_run = |point: &Point| model.can_run(&model.fitted.axes.features(point));
+        let accepts = |point: &Point| (candidates.accepts)(point) && can_run(point);
+        if let Proposal::Point { point, .. } = sobol::propose(&Candidates { accepts: &accepts, ..*candidates }) {
+            let why = format!("sobol: no more than {gain} is expected of any point");
+            return Proposal::Point { point, why };
         }
-        None => sobol::propose(candidates),
     }
+    Proposal::Point { point, why: format!("bayes: expected improvement {gain}") }
 }
+
+/// An improvement that is next to nothing, in standard errors of a score. A model that expects no more may be wrong, about
+/// a branch that it has hardly seen or about the shape of everything, and would not find out where it keeps looking: every
+/// other point is spread evenly then.
+const NEXT_TO_NOTHING: f64 = 0.1;
 
 /// The new point that promises most, and the logarithm of its promise.
 fn promising(candidates: &Candidates<'_>, model: &Model) -> Option<(Point, f64)> {

@@ -42,6 +42,8 @@ pub(super) struct Fitted {
 pub(super) struct Model {
     pub(super) fitted: Fitted,
     improvement: Improvement,
+    /// Of a whole trial's score around what it is worth, in the process's numbers.
+    pub(super) standard_error: f64,
     /// None while nothing has failed.
     feasibility: Option<Feasibility>,
 }
@@ -179,12 +181,17 @@ impl Model {
         let worlds = posterior.imagine(&pending, noise, &normals(search.seed, pending.len()))?;
         let improvement = Improvement::new(worlds, fitted.contenders().iter().chain(&pending));
         let feasibility = Feasibility::of(search, history, axes);
-        Some(Self { fitted, improvement, feasibility })
+        Some(Self { fitted, improvement, feasibility, standard_error: noise.sqrt() })
     }
 
     /// Logarithm of the improvement that a row of numbers promises, and of nothing if it cannot be run.
     pub(super) fn promise(&self, features: &[f64]) -> f64 {
         self.improvement.at(features) + self.feasibility.as_ref().map_or(0.0, |known| known.log_probability(features))
+    }
+
+    /// Whether a row of numbers can be run more likely than not.
+    pub(super) fn can_run(&self, features: &[f64]) -> bool {
+        self.feasibility.as_ref().is_none_or(|known| known.log_probability(features) > 0.5f64.ln())
     }
 
     /// Where the improvement grows.

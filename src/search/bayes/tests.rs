@@ -187,9 +187,9 @@ fn taught(loss: impl Fn(&Point) -> f64, here: f64) -> Earlier {
 
 fn warm(search: &Search, earlier: Earlier, trials: usize, loss: impl Fn(&Point) -> f64) -> f64 {
     let mut history = History { earlier: [earlier].into(), ..History::default() };
-    for _ in 0..trials {
+    for trial in 0..trials {
         let Proposal::Point { point, why } = propose(search, &history, &|_| true) else { panic!("exhausted") };
-        assert!(why.starts_with("bayes"), "nothing is drawn evenly any more: {why}");
+        assert!(trial > 3 || why.starts_with("bayes"), "no point is needed to begin with: {why}");
         let scores = vec![(0, loss(&point))];
         history.trials.push(Tried { point, scores, state: TriedState::Finished });
     }

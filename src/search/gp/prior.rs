@@ -55,12 +55,14 @@ pub struct Priors {
 struct LogNormal(f64, f64);
 
 impl Priors {
-    /// Lengths grow with the root of the number of axes, as distances do (Hvarfner 2024, whose median is twice as long
-    /// and whose spread is wider: on tables of real sweeps these found more in 20 to 40 trials). Noise: a little
+    /// Lengths grow with the root of the number of axes, as distances do (Hvarfner 2024, whose median is eleven times as
+    /// long and whose spread is wider). Long ones make a function nearly linear, whose best place is a corner, and a
+    /// search that believes it has nothing to learn there: on synthetic functions and on tables of real sweeps alike
+    /// shorter ones found more (`benches/search.rs`). Noise: a little
     /// less and wider than the usual LogNormal(-4, 1), so that scores without any are interpolated.
     pub fn new(axes: usize) -> Self {
         Self {
-            lengths: LogNormal(0.7 + 0.5 * (axes.max(1) as f64).ln(), 1.0),
+            lengths: lengths(-1.0, axes),
             scale: LogNormal(0.0, 1.0),
             noise: LogNormal(-4.0, 1.0),
             effect: LogNormal(-2.0, 1.5),
@@ -70,7 +72,7 @@ impl Priors {
     /// For labels of +1 and -1: where they change from one point to the next, a process without noise would have lengths
     /// so short that far from the edge nothing is known.
     pub fn of_labels(axes: usize) -> Self {
-        Self { noise: LogNormal(-1.0, 0.5), ..Self::new(axes) }
+        Self { lengths: lengths(0.7, axes), noise: LogNormal(-1.0, 0.5), ..Self::new(axes) }
     }
 
     /// Where the search for the best hyperparameters starts: smooth, and rough.
@@ -96,4 +98,9 @@ impl Priors {
     pub(super) fn noise_slope(variance: f64) -> f64 {
         variance - LEAST_NOISE
     }
+}
+
+/// Longer with the root of the number of axes.
+fn lengths(of_one: f64, axes: usize) -> LogNormal {
+    LogNormal(of_one + 0.5 * (axes.max(1) as f64).ln(), 1.0)
 }

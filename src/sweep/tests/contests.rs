@@ -147,7 +147,7 @@ fn slots_are_spent_where_nothing_is_for_nothing() {
     > run 2/0 Finished { score: 0.85, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
       spawn 2/1 on 0
     > run 1/1 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 1 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 0 is 0.1 %" }
+      trial 1 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 0 is 0.08 %" }
       spawn 2/2 on 1
     > run 2/1 Finished { score: 0.86, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
       trial 3: train.seed = 3
@@ -158,9 +158,9 @@ fn slots_are_spent_where_nothing_is_for_nothing() {
     > run 3/0 Finished { score: 0.86, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
       spawn 3/2 on 0
     > run 3/1 Finished { score: 0.4, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 3 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.07 %" }
-      terminate 3/2: raced out after 2 of 3 folds: its chance to beat trial 2 is 0.07 %
-    > run 3/2 Pruned { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.07 %", score: None, best_epoch: None, epochs: None }
+      trial 3 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.03 %" }
+      terminate 3/2: raced out after 2 of 3 folds: its chance to beat trial 2 is 0.03 %
+    > run 3/2 Pruned { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.03 %", score: None, best_epoch: None, epochs: None }
       SweepEnded { end: Finished }
       leave Finished
     "#);
