@@ -15,3 +15,4 @@ mod main_job;
 mod racing;
 mod support;
 mod trainer;
+mod warm_start;
