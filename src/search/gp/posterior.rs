@@ -171,7 +171,13 @@ fn covariances(kernel: &Kernel, settings: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
 }
 
 impl Imagined {
-    /// Means of h in every world, and its variance, which they share.
+    /// Means of h in every world.
+    pub fn means(&self, x: &[f64]) -> Vec<f64> {
+        let covariances = covariances(&self.kernel, &self.settings, x);
+        self.weights.iter().map(|weights| dot(&covariances, weights)).collect()
+    }
+
+    /// The same, and h's variance, which they share.
     pub(super) fn at(&self, x: &[f64]) -> (Vec<f64>, f64) {
         let covariances = covariances(&self.kernel, &self.settings, x);
         let means = self.weights.iter().map(|weights| dot(&covariances, weights)).collect();
