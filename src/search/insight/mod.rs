@@ -16,11 +16,11 @@ use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::bayes::{Fitted, gains};
+use super::bayes::gains;
 use super::history::History;
 use super::space::Domain;
 use crate::spec::{Direction, Search};
-use landscape::{Landscape, WORLDS, mean};
+use landscape::{Landscape, mean};
 use levels::Level;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -115,15 +115,13 @@ pub const FEWEST: usize = 4;
 
 /// Values of a parameter that has more, alone and in a pair: odd numbers.
 const ALONE: usize = 17;
-const PAIRED: usize = 11;
+const PAIRED: usize = 9;
 /// Points at which the draws are evaluated, shared among the parameters.
-const EVALUATIONS: usize = 1 << 14;
+const EVALUATIONS: usize = 1 << 13;
 /// Points of the rest that the effect of a pair is averaged over.
-const ROWS_OF_PAIR: usize = 48;
+const ROWS_OF_PAIR: usize = 24;
 /// Parameters whose pairs are looked at.
 const FOREMOST: usize = 3;
-/// Standard deviations from the median to 95 %.
-const BAND: f64 = 1.645;
 
 /// What the trials of a history say. Points that a constraint refuses count nowhere; a parameter's shares are of the part
 /// of the space in which it has a value.
@@ -133,16 +131,14 @@ pub fn insight(search: &Search, history: &History) -> Result<Insight, Unknown> {
         return Err(Unknown::OnePoint);
     }
     let (points, scores) = scored(search, history)?;
-    let fitted = Fitted::of(search, history).ok_or(Unknown::NoProcess)?;
-    let landscape = Landscape::new(space, fitted)?;
+    let landscape = Landscape::new(search, history)?;
     let View { parameters, interactions } = View::of(&landscape, search);
     let foremost: Vec<&Importance> = parameters.iter().take(FOREMOST).collect();
     let pairs = (0..foremost.len()).flat_map(|b| (0..b).map(move |a| [a, b]));
     let pairs = pairs.filter_map(|pair| Pair::of(&landscape, search, pair.map(|place| &foremost[place].parameter)));
     let pairs = pairs.collect();
-    let noise = landscape.fitted.posterior.noise();
-    let noise = noise / (noise + mean(&landscape.variances));
-    Ok(Insight { points, scores, known: landscape.known(), noise, parameters, interactions, pairs })
+    let (known, noise) = (landscape.known(), landscape.noise());
+    Ok(Insight { points, scores, known, noise, parameters, interactions, pairs })
 }
 
 /// Points and scores that can be learned from.
@@ -175,7 +171,7 @@ impl View {
         let free = search.space.parameters();
         let levels: Vec<Vec<Level>> = free.iter().map(|free| Level::of(&free.domain, ALONE)).collect();
         let rows = (EVALUATIONS / levels.iter().map(Vec::len).sum::<usize>()).max(1);
-        let mut rest = vec![1.0; WORLDS];
+        let mut rest = vec![1.0; landscape.draws()];
         let mut parameters = Vec::new();
         for (number, (free, levels)) in free.iter().zip(&levels).enumerate() {
             let margin = landscape.margin(&[(number, levels)], rows);
@@ -224,7 +220,7 @@ impl Pair {
             let own = both[world] - first[world] - second[world];
             (own / landscape.variances[world]).clamp(0.0, 1.0)
         };
-        let interaction = Interval::of((0..WORLDS).map(share).collect());
+        let interaction = Interval::of((0..landscape.draws()).map(share).collect());
         let predicted = |cell: &landscape::Cell| {
             (cell.share > 0.0).then(|| Predicted::of(landscape, search.direction, &cell.means))
         };
@@ -238,7 +234,11 @@ impl Interval {
     /// Of what the draws say.
     fn of(mut draws: Vec<f64>) -> Self {
         draws.sort_by(f64::total_cmp);
-        let at = |share: f64| draws[(share * (draws.len() - 1) as f64).round() as usize];
+        let at = |share: f64| {
+            let place = share * (draws.len() - 1) as f64;
+            let (below, above) = (draws[place.floor() as usize], draws[place.ceil() as usize]);
+            below + (above - below) * place.fract()
+        };
         Self { low: at(0.05), median: at(0.5), high: at(0.95) }
     }
 }
@@ -246,10 +246,8 @@ impl Interval {
 impl Predicted {
     /// Of means of g, one a draw.
     fn of(landscape: &Landscape<'_>, direction: Direction, draws: &[f64]) -> Self {
-        let centre = mean(draws);
-        let sd = (draws.iter().map(|g| (g - centre).powi(2)).sum::<f64>() / (draws.len() - 1) as f64).sqrt();
-        let score = |g: f64| direction.gain(landscape.fitted.to_gain(g));
-        let ends = [score(centre - BAND * sd), score(centre + BAND * sd)];
-        Self { score: score(centre), low: ends[0].min(ends[1]), high: ends[0].max(ends[1]) }
+        let scores = landscape.gains(draws).into_iter().map(|gain| direction.gain(gain));
+        let Interval { low, median, high } = Interval::of(scores.collect());
+        Self { score: median, low, high }
     }
 }
