@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
+use sweep::search::insight::insight;
 use sweep::search::space::{Condition, Domain, Parameter, Point, Space, Test};
 use sweep::search::{History, Proposal, Tried, TriedState, propose};
 use sweep::spec::{Budget, Direction, Prune, Race, Sampler, Search, Stop};
@@ -14,7 +15,7 @@ use sweep::spec::{Budget, Direction, Prune, Race, Sampler, Search, Stop};
 #[derive(Parser)]
 struct Args {
     /// What to measure.
-    #[arg(value_enum, default_values_t = [What::Time, What::Regret, What::Parallel])]
+    #[arg(value_enum, default_values_t = [What::Time, What::Insight, What::Regret, What::Parallel])]
     what: Vec<What>,
     #[arg(long, default_value_t = 10)]
     seeds: u64,
@@ -29,6 +30,8 @@ struct Args {
 enum What {
     /// Milliseconds of one suggestion.
     Time,
+    /// Milliseconds of what the scores say of the parameters.
+    Insight,
     /// How far the best found is from the optimum.
     Regret,
     /// The same with 8 slots.
@@ -40,6 +43,7 @@ fn main() {
     for what in &args.what {
         match what {
             What::Time => time(),
+            What::Insight => understand(),
             What::Regret => regret(&args),
             What::Parallel => parallel(&args),
         }
@@ -167,27 +171,50 @@ fn parallel(args: &Args) {
 fn time() {
     println!("milliseconds of a suggestion, one thread");
     for dimensions in [5, 10, 15] {
-        let space = Space::new((0..dimensions).map(|d| float(&format!("x{d}"))).collect());
         for count in [20, 100, 300, 1_000] {
-            let sobol = search(&space, Sampler::Sobol, 1);
-            let mut history = History::default();
-            for _ in 0..count {
-                let Proposal::Point { point, .. } = propose(&sobol, &history, &|_| true) else { break };
-                let loss: f64 = (0..dimensions).map(|d| (x(&point, &format!("x{d}")) - 0.3).powi(2)).sum();
-                history.trials.push(Tried { point, scores: vec![(0, loss)], state: TriedState::Finished });
-            }
+            let (space, history) = scored(dimensions, count);
             let bayes = search(&space, Sampler::Bayes, 1);
-            let mut times: Vec<f64> = (0..5)
-                .map(|_| {
-                    let start = Instant::now();
-                    std::hint::black_box(propose(&bayes, &history, &|_| true));
-                    start.elapsed().as_secs_f64() * 1e3
-                })
-                .collect();
-            times.sort_by(f64::total_cmp);
-            println!("{dimensions:3} parameters, {count:5} trials: {:8.1}", times[2]);
+            let took = median_ms(|| propose(&bayes, &history, &|_| true));
+            println!("{dimensions:3} parameters, {count:5} trials: {took:8.1}");
         }
     }
+}
+
+fn understand() {
+    println!("milliseconds of an insight, one thread");
+    for dimensions in [5, 10, 15] {
+        for count in [20, 100, 300] {
+            let (space, history) = scored(dimensions, count);
+            let search = search(&space, Sampler::Sobol, 1);
+            let took = median_ms(|| insight(&search, &history));
+            println!("{dimensions:3} parameters, {count:5} trials: {took:8.1}");
+        }
+    }
+}
+
+/// So many trials of a bowl.
+fn scored(dimensions: usize, count: usize) -> (Space, History) {
+    let space = Space::new((0..dimensions).map(|d| float(&format!("x{d}"))).collect());
+    let sobol = search(&space, Sampler::Sobol, 1);
+    let mut history = History::default();
+    for _ in 0..count {
+        let Proposal::Point { point, .. } = propose(&sobol, &history, &|_| true) else { break };
+        let loss: f64 = (0..dimensions).map(|d| (x(&point, &format!("x{d}")) - 0.3).powi(2)).sum();
+        history.trials.push(Tried { point, scores: vec![(0, loss)], state: TriedState::Finished });
+    }
+    (space, history)
+}
+
+fn median_ms<T>(work: impl Fn() -> T) -> f64 {
+    let mut times: Vec<f64> = (0..5)
+        .map(|_| {
+            let start = Instant::now();
+            std::hint::black_box(work());
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[2]
 }
 
 fn name(sampler: Sampler) -> &'static str {

@@ -8,6 +8,7 @@ mod correction;
 mod doctor;
 mod download;
 mod earlier;
+mod importance;
 mod print;
 mod progress;
 mod read;

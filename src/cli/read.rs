@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::baseline::Baseline;
 use super::print::{errln, outln};
-use super::{Format, render};
+use super::{Format, importance, render};
 use crate::failure::{Code, Failure};
 use crate::protocol::Split;
 use crate::settings::Settings;
@@ -21,6 +21,9 @@ pub(super) struct ShowArgs {
     /// One trial, with its folds: its number, or `baseline`
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     trial: Option<TrialId>,
+    /// What its scores say of the parameters: how much each matters, and which values are good
+    #[arg(long, conflicts_with = "trial")]
+    importance: bool,
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +72,9 @@ pub(super) async fn show(args: ShowArgs, settings: &Settings, format: Format) ->
         Some(name) => reader.sweep(name).await?,
         None => reader.latest().await?,
     };
+    if args.importance {
+        return importance::show(&reader, &record, format).await;
+    }
     match args.trial {
         Some(trial) => show_trial(&reader, &record, trial, format).await,
         None => show_sweep(&reader, &record, format).await,

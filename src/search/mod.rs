@@ -6,6 +6,7 @@ mod bayes;
 pub mod gp;
 mod grid;
 mod history;
+pub mod insight;
 pub mod prune;
 pub mod race;
 mod random;

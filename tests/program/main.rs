@@ -8,6 +8,7 @@ mod bad_input;
 mod baseline;
 mod best;
 mod hub;
+mod insight;
 mod interruptions;
 mod layers;
 mod loopback;

@@ -19,6 +19,7 @@ use model::{Model, key};
 
 pub use belief::belief;
 pub(super) use convergence::converged;
+pub(super) use model::{Fitted, gains};
 
 pub(super) fn propose(candidates: &Candidates<'_>) -> Proposal {
     let knows_nothing = candidates.history.earlier.is_empty();

@@ -15,7 +15,7 @@ use crate::spec::Search;
 /// How parameters become axes: those of the space, those that only earlier sweeps varied, and, if there are such sweeps,
 /// the sweep itself, so that the process learns how much of what was true there is true here (Swersky 2013).
 #[derive(Clone, Debug)]
-pub(super) struct Axes {
+pub(in crate::search) struct Axes {
     parameters: Vec<Parameter>,
     /// Of the parameters from `own` on, which do not vary here, the value here.
     fixed: Vec<Option<Value>>,
@@ -28,9 +28,9 @@ pub(super) struct Axes {
 pub(super) const HERE: usize = 0;
 
 /// The scores of a history, as a process.
-pub(super) struct Fitted {
-    pub(super) axes: Axes,
-    pub(super) posterior: Posterior,
+pub(in crate::search) struct Fitted {
+    pub(in crate::search) axes: Axes,
+    pub(in crate::search) posterior: Posterior,
     scale: Scale,
     /// Of this sweep's scores, as gains.
     centre: f64,
@@ -74,7 +74,7 @@ impl Axes {
     }
 
     /// A point of this sweep as numbers.
-    pub(super) fn features(&self, point: &Point) -> Vec<f64> {
+    pub(in crate::search) fn features(&self, point: &Point) -> Vec<f64> {
         let (own, others) = self.parameters.split_at(self.own);
         let own = own.iter().map(|parameter| feature(parameter, point.get(&parameter.name)));
         let others = others.iter().zip(&self.fixed).map(|(parameter, here)| feature(parameter, here.as_ref()));
@@ -108,7 +108,7 @@ pub(super) fn key(features: &[f64]) -> Vec<u64> {
 
 impl Fitted {
     /// None as long as there is too little to learn from.
-    pub(super) fn of(search: &Search, history: &History) -> Option<Self> {
+    pub(in crate::search) fn of(search: &Search, history: &History) -> Option<Self> {
         let axes = Axes::of(&search.space, &history.earlier);
         let mut rows = Rows::default();
         let (mut fold_number, mut own_folds) = (0, 0);
@@ -144,7 +144,7 @@ impl Fitted {
     }
 
     /// A number of the process as a score, of which more is better.
-    pub(super) fn to_gain(&self, x: f64) -> f64 {
+    pub(in crate::search) fn to_gain(&self, x: f64) -> f64 {
         self.centre + self.scale.to_score(x)
     }
 
@@ -201,7 +201,7 @@ impl Model {
 }
 
 /// The scores of a trial that are numbers, more is better.
-pub(super) fn gains(search: &Search, tried: &Tried) -> impl Iterator<Item = (usize, f64)> {
+pub(in crate::search) fn gains(search: &Search, tried: &Tried) -> impl Iterator<Item = (usize, f64)> {
     let finite = tried.scores.iter().filter(|(_, score)| score.is_finite());
     finite.map(|(fold, score)| (*fold as usize, search.direction.gain(*score)))
 }

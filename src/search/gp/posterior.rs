@@ -171,6 +171,16 @@ fn covariances(kernel: &Kernel, settings: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
 }
 
 impl Imagined {
+    /// z(x): h's mean in a world is their sum, weighted by the world's [`Imagined::weights`].
+    pub fn terms(&self, x: &[f64]) -> Vec<f64> {
+        covariances(&self.kernel, &self.settings, x)
+    }
+
+    /// [world, term]
+    pub fn weights(&self) -> &[Vec<f64>] {
+        &self.weights
+    }
+
     /// Means of h in every world, and its variance, which they share.
     pub(super) fn at(&self, x: &[f64]) -> (Vec<f64>, f64) {
         let covariances = covariances(&self.kernel, &self.settings, x);
