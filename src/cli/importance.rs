@@ -85,7 +85,9 @@ fn shares(parameters: &[Importance]) -> String {
     let mut header = vec!["parameter", "share of the variance", "with others", "alone", "has a value in"];
     if !is_partial {
         header.pop();
-        rows.iter_mut().for_each(|row| row.truncate(header.len()));
+        for row in &mut rows {
+            row.truncate(header.len());
+        }
     }
     render::table(&header, &rows)
 }
@@ -164,7 +166,7 @@ mod tests {
         assert_eq!([0.0, 1.0, 0.5, 0.333].map(bar), ["", &"█".repeat(20), &"█".repeat(10), "██████▋"]);
         let values = [json!(0.001_234_567), json!(7), json!("mean"), json!(12_345.678), json!(1e-9), json!([1])];
         assert_eq!(values.each_ref().map(value), ["0.00123", "7", "mean", "12300.0", "1e-9", "[1]"]);
-        assert_eq!([0.0, 0.1234567, -0.001234567, 2.5e7].map(figure), ["0.0000", "0.1235", "-1.235e-3", "2.500e7"]);
+        assert_eq!([0.0, 0.123_456_7, -0.001_234_567, 2.5e7].map(figure), ["0.0000", "0.1235", "-1.235e-3", "2.500e7"]);
     }
 
     #[test]

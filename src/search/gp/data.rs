@@ -40,7 +40,7 @@ pub struct Data {
     pub(super) within: f64,
     pub(super) within_folds: Mat<f64>,
     pub(super) within_both: Vec<f64>,
-    /// [fold]: the folds whose mean score is asked for, and what each counts.
+    /// One a fold: those whose mean score is asked for, and what each counts.
     pub(super) asked: Vec<f64>,
 }
 

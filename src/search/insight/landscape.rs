@@ -194,7 +194,9 @@ impl<'s> Landscape<'s> {
             cell.means.iter_mut().for_each(|mean| *mean /= cell.share);
             cell.share /= seen;
         }
-        within.iter_mut().for_each(|within| *within /= f64::max(seen, 1.0));
+        for within in &mut within {
+            *within /= f64::max(seen, 1.0);
+        }
         let active: f64 = cells.iter().map(|cell| cell.share).sum();
         let mut margin = Margin { cells, active, within };
         // where it is everywhere

@@ -14,7 +14,7 @@ fn float(name: &str) -> Parameter {
     Parameter { name: name.to_owned(), domain: Domain::Float { low: 0.0, high: 1.0, log: false }, when: None }
 }
 
-fn values(name: &str, values: Value) -> Parameter {
+fn values(name: &str, values: &Value) -> Parameter {
     let values = values.as_array().expect("a list").clone();
     Parameter { name: name.to_owned(), domain: Domain::Values(values), when: None }
 }
@@ -203,7 +203,7 @@ fn more_scores_tell_more() {
 #[test]
 fn names_are_ranked_among_numbers_and_every_one_is_shown() {
     let space =
-        Space::new(vec![values("kind", json!(["a", "b", "c"])), float("x"), values("flag", json!([true, false]))]);
+        Space::new(vec![values("kind", &json!(["a", "b", "c"])), float("x"), values("flag", &json!([true, false]))]);
     let height = |point: &Point| match point.get("kind").and_then(Value::as_str) {
         Some("b") => 2.0,
         Some("c") => 1.0,
@@ -225,7 +225,7 @@ fn names_are_ranked_among_numbers_and_every_one_is_shown() {
 #[test]
 fn a_conditional_parameter_counts_where_it_has_a_value() {
     let deep = || Some(Condition(vec![("kind".to_owned(), Test::Equals(json!("deep")))]));
-    let kind = values("kind", json!(["plain", "deep"]));
+    let kind = values("kind", &json!(["plain", "deep"]));
     let space = Space::new(vec![kind, float("a"), Parameter { when: deep(), ..float("depth") }]);
     // all that `depth` does it does in half of the space; above the median nothing is bent
     let score = |point: &Point| x(point, "a") + point.get("depth").map_or(0.5, |_| x(point, "depth"));
@@ -238,7 +238,7 @@ fn a_conditional_parameter_counts_where_it_has_a_value() {
         [false, true].map(|deep| move |[a, depth]: [f64; 2]| scale.to_process(a + if deep { depth } else { 0.5 }));
     // variances over the space: half of it has no depth
     let grid: Vec<[f64; 2]> =
-        (0..900).map(|n| [(n % 30) as f64 / 30.0 + 1.0 / 60.0, (n / 30) as f64 / 30.0 + 1.0 / 60.0]).collect();
+        (0..900).map(|n| [f64::from(n % 30) / 30.0 + 1.0 / 60.0, f64::from(n / 30) / 30.0 + 1.0 / 60.0]).collect();
     let all: Vec<f64> = grid.iter().map(|u| plain(*u)).chain(grid.iter().map(|u| deep(*u))).collect();
     let variance =
         |values: &[f64]| values.iter().map(|v| (v - mean(values)).powi(2)).sum::<f64>() / values.len() as f64;
@@ -313,7 +313,7 @@ fn noise_is_not_taken_for_knowledge() {
 
 #[test]
 fn the_same_scores_say_the_same_to_the_last_bit() {
-    let space = Space::new(vec![float("a"), float("b"), values("kind", json!(["x", "y"]))]);
+    let space = Space::new(vec![float("a"), float("b"), values("kind", &json!(["x", "y"]))]);
     let history = history(&space, 25, |point| x(point, "a") * x(point, "b"));
     let search = search(space);
     let text = |search: &Search| format!("{:?}", told(search, &history));
@@ -355,7 +355,7 @@ fn what_cannot_be_told_is_said() {
     assert_eq!(why(&space, &history(&space, 20, |_| 0.5)), Unknown::Flat);
     assert_eq!(why(&space, &history(&space, 20, |_| f64::NAN)), Unknown::Few { points: 0 });
     assert_eq!(why(&Space::default(), &history(&space, 20, score)), Unknown::OnePoint);
-    assert_eq!(why(&Space::new(vec![values("a", json!([1]))]), &history(&space, 20, score)), Unknown::OnePoint);
+    assert_eq!(why(&Space::new(vec![values("a", &json!([1]))]), &history(&space, 20, score)), Unknown::OnePoint);
     let again = vec![history(&space, 1, score).trials[0].clone(); 9];
     assert_eq!(why(&space, &History::of(again)), Unknown::Few { points: 1 });
 }
