@@ -113,9 +113,12 @@ impl Screen {
 
     /// Takes the bars away.
     pub(super) fn close(&mut self) {
-        if let Shown::Bars { all, .. } = &self.shown {
+        if let Shown::Bars { all, total, .. } = &self.shown {
+            total.disable_steady_tick();
             // a terminal that is gone has nothing to clear
             let _ = all.clear();
+            // bars draw themselves once more when they are dropped
+            all.set_draw_target(ProgressDrawTarget::hidden());
         }
     }
 
