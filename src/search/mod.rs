@@ -20,6 +20,8 @@ pub use history::{Earlier, History, Tried, TriedState};
 
 use std::collections::BTreeSet;
 
+use statrs::distribution::{ContinuousCDF, Normal};
+
 use crate::spec::{Sampler, Search};
 use space::Point;
 
@@ -57,6 +59,15 @@ pub fn propose(search: &Search, history: &History, accepts: &dyn Fn(&Point) -> b
 /// Number `number` of points spread evenly over [0, 1)^`dimensions`, the same for the same seed.
 pub fn scattered(seed: u64, number: u32, dimensions: usize) -> Vec<f64> {
     sobol::point(seed, number, 0, dimensions)
+}
+
+/// Rows of independent standard normal numbers, spread as evenly: `number` of rows, `dimensions` in each.
+fn normals(seed: u64, number: usize, dimensions: usize) -> Vec<Vec<f64>> {
+    let normal = Normal::standard();
+    // not at 0, whose quantile is minus infinity
+    let quantile = |u: f64| normal.inverse_cdf(u.clamp(1e-6, 1.0 - 1e-6));
+    let row = |row: u32| scattered(seed, row, dimensions).into_iter().map(quantile).collect();
+    (0..number as u32).map(row).collect()
 }
 
 /// Why the sweep could stop, although its budget and its points allow more: what another trial can be expected to gain

@@ -9,7 +9,7 @@ use super::space::{Domain, Expression, Parameter, Space};
 use super::*;
 use crate::spec::{Budget, Direction, Prune, Race, Stop};
 
-fn search(sampler: Sampler, space: Space) -> Search {
+pub(super) fn search(sampler: Sampler, space: Space) -> Search {
     Search {
         sampler,
         objective: "score".into(),

@@ -155,3 +155,12 @@ pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {
     // it may have ended by itself
     let _ = rustix::process::kill_process(pid, signal);
 }
+
+/// Whether there is a Python to be a child; says so if not.
+pub(crate) fn has_python() -> bool {
+    let found = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !found {
+        eprintln!("skipped: there is no python3");
+    }
+    found
+}

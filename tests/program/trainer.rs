@@ -1,22 +1,12 @@
 //! Programs as trainers: real Python children, good ones and such as do what nobody should.
 
 use std::fs;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use rustix::process::Signal;
 
-use crate::support::{Project, repository, signal};
-
-/// Whether there is a Python to be a child; says so if not.
-fn has_python() -> bool {
-    let found = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
-    if !found {
-        eprintln!("skipped: there is no python3");
-    }
-    found
-}
+use crate::support::{Project, has_python, repository, signal};
 
 /// Begins every program: its job, and where it notes its process.
 const BEGINNING: &str = r#"

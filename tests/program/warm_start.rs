@@ -1,9 +1,9 @@
 //! A sweep that learns from another one of its database.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::support::Project;
+use crate::support::{Project, has_python};
 
 const PROGRAM: &str = r#"
 import json, sys
@@ -38,8 +38,7 @@ lr = { low = 0.0, high = 1.0 }
 
 #[test]
 fn what_another_sweep_found_is_where_a_sweep_begins() {
-    if !Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: there is no python3");
+    if !has_python() {
         return;
     }
     let project = Project::new();

@@ -15,11 +15,11 @@ use super::sobol;
 use super::space::Point;
 use super::{Candidates, Proposal};
 use climb::Climb;
-use model::{Model, key};
+use model::Model;
 
 pub use belief::belief;
 pub(super) use convergence::converged;
-pub(super) use model::{Fitted, gains};
+pub(super) use model::{Fitted, gains, key};
 
 pub(super) fn propose(candidates: &Candidates<'_>) -> Proposal {
     let knows_nothing = candidates.history.earlier.is_empty();

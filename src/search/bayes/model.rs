@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::iter;
 
 use serde_json::Value;
-use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::feasibility::Feasibility;
 use crate::search::gp::{self, Axis, Data, Improvement, Observation, Posterior, Priors, Scale};
 use crate::search::history::{Earlier, History, Tried, TriedState};
+use crate::search::normals;
 use crate::search::space::{Parameter, Point, Space};
 use crate::spec::Search;
 
@@ -52,7 +52,7 @@ pub(super) struct Model {
 const FEWEST: usize = 2;
 
 /// Worlds that pending scores are integrated over.
-const WORLDS: u32 = 8;
+const WORLDS: usize = 8;
 
 /// Settings that may be the best in some world: the best ones so far.
 const CONTENDERS: usize = 20;
@@ -102,7 +102,7 @@ fn feature(parameter: &Parameter, value: Option<&Value>) -> f64 {
 }
 
 /// To tell rows of numbers apart.
-pub(super) fn key(features: &[f64]) -> Vec<u64> {
+pub(in crate::search) fn key(features: &[f64]) -> Vec<u64> {
     features.iter().map(|x| x.to_bits()).collect()
 }
 
@@ -178,7 +178,7 @@ impl Model {
         let pending = pending.filter(|tried| gains(search, tried).next().is_none());
         let pending: Vec<Vec<f64>> = pending.map(|tried| axes.features(&tried.point)).collect();
         let noise = posterior.noise() / folds(history) as f64;
-        let worlds = posterior.imagine(&pending, noise, &normals(search.seed, pending.len()))?;
+        let worlds = posterior.imagine(&pending, noise, &normals(search.seed, WORLDS, pending.len()))?;
         let improvement = Improvement::new(worlds, fitted.contenders().iter().chain(&pending));
         let feasibility = Feasibility::of(search, history, axes);
         Some(Self { fitted, improvement, feasibility, standard_error: noise.sqrt() })
@@ -209,15 +209,6 @@ pub(in crate::search) fn gains(search: &Search, tried: &Tried) -> impl Iterator<
 /// Of a whole trial, as far as the history tells.
 fn folds(history: &History) -> usize {
     history.trials.iter().map(|tried| tried.scores.len()).max().unwrap_or(1).max(1)
-}
-
-/// Independent standard normal numbers, evenly spread: [world, pending].
-fn normals(seed: u64, pending: usize) -> Vec<Vec<f64>> {
-    let normal = Normal::standard();
-    let spread = |world| super::sobol::point(seed, world, 0, pending);
-    // not at 0, whose quantile is minus infinity
-    let quantile = |u: f64| normal.inverse_cdf(u.clamp(1e-6, 1.0 - 1e-6));
-    (0..WORLDS).map(|world| spread(world).into_iter().map(quantile).collect()).collect()
 }
 
 /// Distinct points and their scores.

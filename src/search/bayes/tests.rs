@@ -5,26 +5,15 @@ use super::*;
 use crate::search::history::{Earlier, History, Tried, TriedState};
 use crate::search::propose;
 use crate::search::space::{Condition, Domain, Parameter, Point, Space, Test};
-use crate::spec::{Budget, Direction, Prune, Race, Sampler, Search, Stop};
+use crate::spec::{Direction, Sampler, Search};
 
 fn float(name: &str) -> Parameter {
     Parameter { name: name.to_owned(), domain: Domain::Float { low: 0.0, high: 1.0, log: false }, when: None }
 }
 
 fn search(parameters: Vec<Parameter>, seed: u64) -> Search {
-    Search {
-        sampler: Sampler::Bayes,
-        objective: "loss".to_owned(),
-        direction: Direction::Minimize,
-        budget: Budget::default(),
-        seed,
-        space: Space::new(parameters),
-        start: Vec::new(),
-        warm_start: Vec::new(),
-        race: Race::Off,
-        prune: Prune::Off,
-        stop: Stop::Budget,
-    }
+    let any = crate::search::tests::search(Sampler::Bayes, Space::new(parameters));
+    Search { direction: Direction::Minimize, seed, ..any }
 }
 
 fn x(point: &Point, name: &str) -> f64 {

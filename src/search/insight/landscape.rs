@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 
 use pulp::Arch;
-use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::Unknown;
 use super::levels::Level;
-use crate::search::bayes::Fitted;
+use crate::search::bayes::{Fitted, key};
 use crate::search::gp::Imagined;
 use crate::search::history::History;
-use crate::search::scattered;
 use crate::search::space::{Point, Space};
+use crate::search::{normals, scattered};
 use crate::spec::Search;
 
 /// Draws of g: half of them from the posterior of all trials, the others from posteriors that lack a third of them.
@@ -232,9 +231,8 @@ impl Process {
     fn new(space: &Space, fitted: Fitted, knots: &[Vec<f64>], count: usize) -> Option<Self> {
         let mut seen = BTreeSet::new();
         let knots = knots.iter().map(|u| fitted.axes.features(&space.point_at(u)));
-        let knots: Vec<Vec<f64>> =
-            knots.filter(|knot| seen.insert(knot.iter().map(|x| x.to_bits()).collect::<Vec<_>>())).collect();
-        let worlds = fitted.posterior.imagine(&knots, JITTER, &normals(count, knots.len()))?;
+        let knots: Vec<Vec<f64>> = knots.filter(|knot| seen.insert(key(knot))).collect();
+        let worlds = fitted.posterior.imagine(&knots, JITTER, &normals(WORLD_SEED, count, knots.len()))?;
         let terms = worlds.weights().first().map_or(0, Vec::len);
         let weights = (0..terms).flat_map(|term| worlds.weights().iter().map(move |world| world[term])).collect();
         Some(Self { fitted, worlds, count, weights })
@@ -324,15 +322,6 @@ fn allowed(space: &Space, seed: u64, count: usize) -> Vec<Vec<f64>> {
     let dimensions = space.parameters().len();
     let points = (0..(count * TRIES) as u32).map(|number| scattered(seed, number, dimensions));
     points.filter(|u| space.allows(&space.point_at(u))).take(count).collect()
-}
-
-/// Independent standard normal numbers, evenly spread: [world, knot].
-fn normals(worlds: usize, knots: usize) -> Vec<Vec<f64>> {
-    let normal = Normal::standard();
-    // not at 0, whose quantile is minus infinity
-    let quantile = |u: f64| normal.inverse_cdf(u.clamp(1e-6, 1.0 - 1e-6));
-    let world = |world: u32| scattered(WORLD_SEED, world, knots).into_iter().map(quantile).collect();
-    (0..worlds as u32).map(world).collect()
 }
 
 pub(super) fn mean(values: &[f64]) -> f64 {

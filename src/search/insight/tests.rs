@@ -8,7 +8,7 @@ use crate::search::gp::Scale;
 use crate::search::history::{Tried, TriedState};
 use crate::search::scattered;
 use crate::search::space::{Condition, Expression, Parameter, Point, Space, Test};
-use crate::spec::{Budget, Prune, Race, Sampler, Stop};
+use crate::spec::Sampler;
 
 fn float(name: &str) -> Parameter {
     Parameter { name: name.to_owned(), domain: Domain::Float { low: 0.0, high: 1.0, log: false }, when: None }
@@ -20,19 +20,7 @@ fn values(name: &str, values: &Value) -> Parameter {
 }
 
 fn search(space: Space) -> Search {
-    Search {
-        sampler: Sampler::Random,
-        objective: "gain".to_owned(),
-        direction: Direction::Maximize,
-        budget: Budget::default(),
-        seed: 1,
-        space,
-        start: Vec::new(),
-        warm_start: Vec::new(),
-        race: Race::Off,
-        prune: Prune::Off,
-        stop: Stop::Budget,
-    }
+    crate::search::tests::search(Sampler::Random, space)
 }
 
 fn x(point: &Point, name: &str) -> f64 {
