@@ -3,14 +3,17 @@
 #![allow(clippy::print_stdout, reason = "its figures are what it is for")]
 
 use std::f64::consts::PI;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
+use sweep::protocol::Done;
 use sweep::search::insight::insight;
 use sweep::search::space::{Condition, Domain, Parameter, Point, Space, Test};
 use sweep::search::{History, Proposal, Tried, TriedState, propose};
-use sweep::spec::{Budget, Direction, Prune, Race, Sampler, Search, Stop};
+use sweep::spec::{Budget, Direction, Prune, Race, Sampler, Search, Spec, Stop};
+use sweep::sweep::{Effect, Event, Exit, Place, Plan, Sweep};
 
 #[derive(Parser)]
 struct Args {
@@ -28,7 +31,7 @@ struct Args {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// Milliseconds of one suggestion.
+    /// Milliseconds of one suggestion, seconds of all decisions of a sweep.
     Time,
     /// Milliseconds of what the scores say of the parameters.
     Insight,
@@ -177,6 +180,40 @@ fn time() {
             let took = median_ms(|| propose(&bayes, &history, &|_| true));
             println!("{dimensions:3} parameters, {count:5} trials: {took:8.1}");
         }
+    }
+    decisions();
+}
+
+/// Everything that is decided in a sweep of 100 trials of 5 folds that race: points, who is dropped, what comes next.
+fn decisions() {
+    println!("seconds of all decisions of a sweep of 100 trials, 5 folds, one slot, one thread");
+    for dimensions in [5, 10] {
+        let space: String = (0..dimensions).map(|d| format!("x{d} = {{ low = 0.0, high = 1.0 }}\n")).collect();
+        let text = format!(
+            "[trainer]\ncommand = [\"true\"]\n[folds]\nk = 5\n[search]\nsampler = \"bayes\"\ntrials = 100\nobjective = \"loss\"\n\
+             direction = \"minimize\"\n[search.space]\n{space}"
+        );
+        let spec = Arc::new(Spec::parse("bowl", &text, &[]).expect("a good sweep file"));
+        let mut sweep = Sweep::new(Plan { spec, slots: 1, retries: 0, earlier: Arc::default() });
+        let (mut event, mut runs) = (Event::Begin, 0);
+        let start = Instant::now();
+        loop {
+            let effects = sweep.handle(event);
+            let spawned = effects.iter().find_map(|effect| match effect {
+                Effect::Spawn { run, .. } => Some(*run),
+                _ => None,
+            });
+            let Some(run) = spawned else { break };
+            runs += 1;
+            let place = Place { device: "cpu".to_owned(), host: String::new(), pid: 0 };
+            sweep.handle(Event::Started { run, place });
+            let point = &sweep.trial(run.trial).expect("it was proposed").point;
+            let loss: f64 = (0..dimensions).map(|d| (x(point, &format!("x{d}")) - 0.3).powi(2)).sum();
+            let score = loss + 0.05 * normal(1, run.trial.0 as u64, run.fold.fold);
+            event =
+                Event::Exited { run, exit: Exit::Done(Done { score, best_epoch: 1, epochs: 1, peak_memory_mb: 1 }) };
+        }
+        println!("{dimensions:3} parameters, {runs} runs: {:.2}", start.elapsed().as_secs_f64());
     }
 }
 

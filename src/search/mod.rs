@@ -15,7 +15,7 @@ pub mod space;
 #[cfg(test)]
 mod tests;
 
-pub use bayes::belief;
+pub use bayes::Forecast;
 pub use history::{Earlier, History, Tried, TriedState};
 
 use std::collections::BTreeSet;

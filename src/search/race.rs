@@ -6,8 +6,9 @@
 //!
 //! **posterior** asks for the chance that the challenger's mean over all `k` folds will be above the incumbent's, which
 //! is known. Differences of one challenger are taken as independent draws from `N(delta, s^2)`. What is believed of
-//! `delta` without its folds is `N(m0, t0^2)` (see [`Belief`]; without one, `t0` is infinite). With the mean `d` of the
-//! `n` differences seen,
+//! `delta` without its folds is `N(m0, t0^2)`: a model's [`Prior`] of the challenger's score, less the incumbent's mean as
+//! it was measured (it is the best of many and so better than it will be again, but it is what counts; without a model,
+//! `t0` is infinite). With the mean `d` of the `n` differences seen,
 //!
 //! ```text
 //! w      = t0^2 / (t0^2 + s^2/n)               how much the folds weigh against the belief (1 without one)
@@ -30,15 +31,23 @@
 //! `s0^2` itself starts from `2 var(folds of the incumbent)`, which is what differences vary by when two trials have no
 //! hard fold in common, with the weight of `START` degrees of freedom.
 //!
+//! **Which fold comes next** is a question of what it promises for its price: the improvement of the best that is expected
+//! of `D`, `E[max(0, D)]`, by the folds that it takes to know. Those are one, and the others if the challenger is still in
+//! the race then: after another fold the mean of `D` will be `N(E[D], V(n) - V(n+1))` with `V(n)` its variance after `n`
+//! folds, and the chance is above the least one if that mean is above `z sqrt(V(n+1))`. A new trial is a challenger with
+//! `n = 0`, of whom only the model speaks.
+//!
 //! **forgiving** (Bergman, Purucker and Hutter 2024, PMLR 256) drops a challenger whose mean is no better than the
 //! incumbent's worst fold. **paired** drops it when the mean difference is below zero by more than one standard error,
 //! and after its first fold when that is worse by more than two standard deviations of the incumbent's folds.
 
-use super::gp::normal_cdf;
+use super::gp::{log_expected_improvement, normal_cdf};
 use crate::spec::{Direction, Race};
 
 /// A challenger with a smaller chance to become the best is dropped.
 pub const LEAST_CHANCE: f64 = 0.05;
+/// In standard deviations: its normal quantile.
+const LEAST_Z: f64 = -1.644_853_626_951_472_2;
 
 /// Finished trials whose differences to the incumbent tell how much differences vary: the best ones.
 const NEAR: usize = 5;
@@ -49,19 +58,23 @@ const SHRINKAGE: f64 = 4.0;
 /// Weight of the incumbent's own spread in the pooled variance, in degrees of freedom.
 const START: f64 = 2.0;
 
-/// What a trial's score will be, without a look at its own folds.
+/// What a model says of a trial's mean score over all folds, from the folds of all other trials: its own are the evidence
+/// that the belief is combined with, and must not count twice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prior {
     pub mean: f64,
     pub sd: f64,
 }
 
-/// What a model of the space says of a challenger and of the incumbent, from the folds of all trials but the challenger
-/// (its own folds are the evidence that the belief is combined with: they must not count twice).
+/// What is believed of a challenger's final lead: the difference of its mean over all folds to the incumbent's.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Belief {
-    pub challenger: Prior,
-    pub incumbent: Prior,
+pub struct Outlook {
+    mean: f64,
+    variance: f64,
+    /// Once one more fold is known.
+    next_variance: f64,
+    /// Folds to come.
+    left: f64,
 }
 
 /// The finished trials, as a challenger meets them.
@@ -106,38 +119,41 @@ impl Field {
         (!differences.is_empty()).then(|| mean(&differences))
     }
 
-    /// The chance that a challenger's mean over all folds will be better than the incumbent's. None before its first
-    /// fold.
-    pub fn chance(&self, scores: &[(u32, f64)], belief: Option<Belief>) -> Option<f64> {
+    /// What is believed of a challenger's final lead, by its folds and by what a model says of it. None of a challenger
+    /// that nothing is known of.
+    pub fn outlook(&self, scores: &[(u32, f64)], prior: Option<Prior>) -> Option<Outlook> {
         let differences = self.differences(scores);
-        if differences.is_empty() {
+        let (n, k) = (differences.len() as f64, self.gains.len() as f64);
+        let seen = if differences.is_empty() { 0.0 } else { mean(&differences) };
+        let variance = (SHRINKAGE * self.variance + square_sum(&differences)) / (SHRINKAGE + (n - 1.0).max(0.0));
+        let believed = prior.map(|it| (self.direction.gain(it.mean) - mean(&self.gains), it.sd.powi(2)));
+        let believed = believed.filter(|(expected, uncertain)| expected.is_finite() && uncertain.is_finite());
+        if differences.is_empty() && believed.is_none() {
             return None;
         }
-        let (n, k) = (differences.len() as f64, self.gains.len() as f64);
-        let seen = mean(&differences);
-        let variance = (SHRINKAGE * self.variance + square_sum(&differences)) / (SHRINKAGE + n - 1.0);
-        let (expected, uncertain) = match belief {
-            Some(belief) => self.update(belief, seen, variance / n),
-            None => (seen, variance / n),
+        // what the belief weighs: its precision, against one of n / variance by n folds
+        let precision = believed.map_or(0.0, |(_, uncertain)| uncertain.recip());
+        let weight = |n: f64| match (n > 0.0, variance > 0.0) {
+            (false, _) => 1.0,
+            (true, false) => 0.0,
+            (true, true) if precision.is_infinite() => 1.0,
+            (true, true) => precision / (precision + n / variance),
         };
+        // of delta, after n folds
+        let uncertain = |n: f64| if n > 0.0 { (1.0 - weight(n)) * variance / n } else { precision.recip() };
+        let final_variance = |n: f64| {
+            let left = k - n;
+            if left > 0.0 { (left / k).powi(2) * (uncertain(n) + variance / left) } else { 0.0 }
+        };
+        let expected = believed.map_or(seen, |(expected, _)| seen + weight(n) * (expected - seen));
         let left = k - n;
-        let final_mean = (n * seen + left * expected) / k;
-        let final_variance = if left > 0.0 { (left / k).powi(2) * (uncertain + variance / left) } else { 0.0 };
-        if final_variance > 0.0 {
-            return Some(normal_cdf(final_mean / final_variance.sqrt()));
-        }
-        // nothing varies: what is level stays level
-        Some(if final_mean > 0.0 {
-            1.0
-        } else if final_mean < 0.0 {
-            0.0
-        } else {
-            0.5
-        })
+        let (mean, variance, next_variance) =
+            ((n * seen + left * expected) / k, final_variance(n), final_variance(n + 1.0));
+        Some(Outlook { mean, variance, next_variance, left })
     }
 
     /// Why a challenger gets no further fold, if so. `scores` are those of its finished folds: (fold, score).
-    pub fn judge(&self, race: Race, scores: &[(u32, f64)], belief: Option<Belief>) -> Option<String> {
+    pub fn judge(&self, race: Race, scores: &[(u32, f64)], prior: Option<Prior>) -> Option<String> {
         let differences = self.differences(scores);
         if differences.is_empty() || differences.len() >= self.gains.len() {
             return None;
@@ -147,7 +163,8 @@ impl Field {
             Race::Forgiving => self.forgiving(scores),
             Race::Paired => self.paired(&differences),
             Race::Posterior => self
-                .chance(scores, belief)
+                .outlook(scores, prior)
+                .map(Outlook::chance)
                 .filter(|chance| *chance < LEAST_CHANCE)
                 .map(|chance| format!("its chance to beat trial {} is {}", self.incumbent, percent(chance))),
         }?;
@@ -177,22 +194,45 @@ impl Field {
             .then(|| format!("it is {behind:.4} ± {error:.4} behind trial {} on the same folds", self.incumbent))
     }
 
-    /// Mean and variance of `delta`, from a belief and the mean of the differences seen with its variance.
-    fn update(&self, belief: Belief, seen: f64, noise: f64) -> (f64, f64) {
-        let Belief { challenger, incumbent } = belief;
-        let expected = self.direction.gain(challenger.mean) - self.direction.gain(incumbent.mean);
-        let uncertain = challenger.sd.powi(2) + incumbent.sd.powi(2);
-        if !(expected.is_finite() && uncertain.is_finite()) || uncertain + noise <= 0.0 {
-            return (seen, noise);
-        }
-        let weight = uncertain / (uncertain + noise);
-        (expected + weight * (seen - expected), weight * noise)
-    }
-
     fn differences(&self, scores: &[(u32, f64)]) -> Vec<f64> {
         let difference =
             |(fold, score): &(u32, f64)| Some(self.direction.gain(*score) - self.gains.get(*fold as usize)?);
         scores.iter().filter_map(difference).collect()
+    }
+}
+
+impl Outlook {
+    /// That the challenger will be the better one.
+    pub fn chance(self) -> f64 {
+        if self.variance > 0.0 {
+            return normal_cdf(self.mean / self.variance.sqrt());
+        }
+        // nothing varies: what is level stays level
+        if self.mean > 0.0 {
+            1.0
+        } else if self.mean < 0.0 {
+            0.0
+        } else {
+            0.5
+        }
+    }
+
+    /// The improvement of the best that is expected, for each fold that it takes to know.
+    pub fn value(self) -> f64 {
+        let improvement = if self.variance > 0.0 {
+            log_expected_improvement(self.mean, self.variance, 0.0).exp()
+        } else {
+            self.mean.max(0.0)
+        };
+        improvement / self.folds_expected()
+    }
+
+    /// Until all are known, or the challenger is dropped.
+    fn folds_expected(self) -> f64 {
+        let step = (self.variance - self.next_variance).max(0.0).sqrt();
+        let least = LEAST_Z * self.next_variance.sqrt();
+        let goes_on = if step > 0.0 { normal_cdf((self.mean - least) / step) } else { f64::from(self.mean >= least) };
+        1.0 + goes_on * (self.left - 1.0).max(0.0)
     }
 }
 

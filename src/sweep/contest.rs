@@ -1,14 +1,35 @@
 //! Trials against each other: who is given up, and why. Nobody is before a first trial has all its folds, so that there
 //! always is a best one.
 
+use std::cell::OnceCell;
+
 use super::fact::{RunId, TrialEnd, TrialId};
+use super::next::{Next, Order, Waiting, next_run};
 use super::trial::Trial;
 use super::{FoldId, Sweep};
 use crate::protocol::{Measurement, Split};
-use crate::search;
+use crate::search::Forecast;
 use crate::search::prune::{self, Curve, Rival};
 use crate::search::race::Field;
+use crate::search::space::Point;
 use crate::spec::{Prune, Race};
+
+/// What a free slot gets.
+pub(super) enum Step {
+    Run(RunId),
+    /// The first fold of a new trial.
+    Propose(Point),
+}
+
+/// [`Sweep::forecast`], made when first asked and good until a score comes.
+#[derive(Default)]
+pub(super) struct LazyForecast(OnceCell<Option<Forecast>>);
+
+impl LazyForecast {
+    fn of(&self, sweep: &Sweep) -> Option<&Forecast> {
+        self.0.get_or_init(|| sweep.forecast()).as_ref()
+    }
+}
 
 impl Sweep {
     /// The finished trials, which the open ones race against.
@@ -18,31 +39,59 @@ impl Sweep {
         Field::new(self.plan.spec.search.direction, scores)
     }
 
-    /// How far a trial is ahead of the incumbent on the folds that both have.
-    pub(super) fn lead(&self, field: &Field, trial: &Trial) -> Option<f64> {
-        field.lead(&self.numbered(trial).collect::<Vec<_>>())
+    /// A model of the scores so far, where the rule asks one.
+    fn forecast(&self) -> Option<Forecast> {
+        let search = &self.plan.spec.search;
+        let asks = search.race == Race::Posterior && self.of_space().any(|(_, trial)| trial.finished());
+        asks.then(|| Forecast::of(search, &self.history())).flatten()
     }
 
     /// The open trials that get no further fold, and why.
-    pub(super) fn raced_out(&self) -> Vec<(TrialId, TrialEnd)> {
-        let race = self.plan.spec.search.race;
-        if race == Race::Off {
-            return Vec::new();
-        }
+    pub(super) fn raced_out(&self, forecast: &LazyForecast) -> Vec<(TrialId, TrialEnd)> {
         let Some(field) = self.field() else {
             return Vec::new();
         };
-        let history = self.history();
-        let open = self.of_space().filter(|(_, trial)| trial.end.is_none());
+        let open = self.of_space().filter(|(_, trial)| trial.end.is_none() && trial.scores().next().is_some());
         let judged = open.filter_map(|(id, trial)| {
             let scores: Vec<(u32, f64)> = self.numbered(trial).collect();
-            let asks = race == Race::Posterior && !scores.is_empty();
-            let incumbent = field.incumbent() as usize;
-            let believed = || search::belief(&self.plan.spec.search, &history, id.0 as usize, incumbent);
-            let belief = asks.then(believed).flatten();
-            Some((id, TrialEnd::Dropped { why: field.judge(race, &scores, belief)? }))
+            let prior = forecast.of(self).map(|forecast| forecast.at(&trial.point));
+            Some((id, TrialEnd::Dropped { why: field.judge(self.plan.spec.search.race, &scores, prior)? }))
         });
         judged.collect()
+    }
+
+    /// What could be started, or else a new trial at a point.
+    pub(super) fn next(&self, forecast: &LazyForecast) -> Option<Step> {
+        let field = self.field().filter(|_| self.plan.spec.search.race != Race::Off);
+        let order = match (&field, self.plan.spec.search.race) {
+            (None, _) => Order::Oldest,
+            (Some(_), Race::Posterior) => Order::Worthiest,
+            (Some(_), _) => Order::OldestUnlessDoubtful,
+        };
+        let outlook = |run: RunId| {
+            let (trial, field) = (self.trial(run.trial).filter(|_| !run.trial.is_baseline())?, field.as_ref()?);
+            let prior = forecast.of(self).map(|forecast| forecast.at(&trial.point));
+            field.outlook(&self.numbered(trial).collect::<Vec<_>>(), prior)
+        };
+        let waiting = self.waiting().into_iter().map(|run| {
+            let running = self.slots.iter().flatten().any(|it| it.trial == run.trial);
+            let is_first = self.trial(run.trial).is_none_or(|trial| trial.scores().next().is_none());
+            Waiting { run, running, outlook: if running && is_first { None } else { outlook(run) } }
+        });
+        let waiting: Vec<Waiting> = waiting.collect();
+        let first = || waiting.first().map(|waiting| Step::Run(waiting.run));
+        match next_run(&waiting, order) {
+            Next::Fold(run) => Some(Step::Run(run)),
+            Next::NewTrial => self.next_point().map(Step::Propose).or_else(first),
+            Next::FoldOrBetter(run, known) => {
+                let is_better = |point: &Point| {
+                    let prior = forecast.of(self).map(|forecast| forecast.at(point));
+                    let new = field.as_ref().and_then(|field| field.outlook(&[], prior));
+                    new.is_some_and(|new| new.value() > known.value())
+                };
+                Some(self.next_point().filter(is_better).map_or(Step::Run(run), Step::Propose))
+            }
+        }
     }
 
     /// The epoch and objective of a measurement that belongs to a curve.

@@ -18,8 +18,8 @@ use crate::protocol::{Checkpoint, Done, Measurement, Prediction};
 use crate::search::prune::Curve;
 use crate::search::space::Point;
 use crate::search::{self, Earlier, History, Proposal, Tried, TriedState};
-use crate::spec::{Race, Spec};
-use next::{Next, Waiting, next_run};
+use crate::spec::Spec;
+use contest::{LazyForecast, Step};
 use trial::{FoldState, Trial};
 
 /// What a sweep is to do; it does not change while it runs.
@@ -203,22 +203,16 @@ impl Sweep {
         self.trials.values().any(|trial| trial.end.is_none())
     }
 
-    /// The runs that could be started, and whether their trials race.
-    fn waiting(&self) -> (Vec<Waiting>, bool) {
-        let field = self.field().filter(|_| self.plan.spec.search.race != Race::Off);
+    /// The runs that could be started.
+    fn waiting(&self) -> Vec<RunId> {
         let open = self.trials().filter(|(_, trial)| trial.end.is_none());
-        let waiting = open.flat_map(|(id, trial)| {
-            let running = self.slots.iter().flatten().any(|run| run.trial == id);
-            let lead = field.as_ref().and_then(|field| self.lead(field, trial));
-            trial.waiting(id).map(move |run| Waiting { run, running, lead })
-        });
-        let is_free = |waiting: &Waiting| !self.slots.contains(&Some(waiting.run)) && !self.is_beyond(waiting.run);
-        (waiting.filter(is_free).collect(), field.is_some())
+        let waiting = open.flat_map(|(id, trial)| trial.waiting(id));
+        waiting.filter(|run| !self.slots.contains(&Some(*run)) && !self.is_beyond(*run)).collect()
     }
 
     /// Decides what follows from an event.
     pub fn handle(&mut self, event: Event) -> Vec<Effect> {
-        let mut effects = Effects { sweep: self, list: Vec::new() };
+        let mut effects = Effects { sweep: self, list: Vec::new(), forecast: LazyForecast::default() };
         effects.decide(event);
         effects.list
     }
@@ -273,6 +267,7 @@ impl Sweep {
 struct Effects<'a> {
     sweep: &'a mut Sweep,
     list: Vec<Effect>,
+    forecast: LazyForecast,
 }
 
 impl Effects<'_> {
@@ -412,7 +407,7 @@ impl Effects<'_> {
         for (trial, end) in ends {
             self.end_trial(trial, end);
         }
-        for (trial, end) in self.sweep.raced_out() {
+        for (trial, end) in self.sweep.raced_out(&self.forecast) {
             self.end_trial(trial, end);
         }
         if is_news && let Some(why) = self.sweep.converges() {
@@ -468,18 +463,14 @@ impl Effects<'_> {
         if self.sweep.out_of_time().is_some() {
             return None;
         }
-        let (waiting, racing) = self.sweep.waiting();
-        match next_run(&waiting, racing) {
-            Next::Fold(run) => Some(run),
-            Next::NewTrial => self.propose().or_else(|| waiting.first().map(|waiting| waiting.run)),
+        match self.sweep.next(&self.forecast)? {
+            Step::Run(run) => Some(run),
+            Step::Propose(point) => {
+                let trial = TrialId(self.sweep.proposed() as i32);
+                self.record(Fact::TrialProposed { trial, point });
+                self.sweep.trial(trial)?.waiting(trial).next()
+            }
         }
-    }
-
-    fn propose(&mut self) -> Option<RunId> {
-        let trial = TrialId(self.sweep.proposed() as i32);
-        let point = self.sweep.next_point()?;
-        self.record(Fact::TrialProposed { trial, point });
-        self.sweep.trial(trial)?.waiting(trial).next()
     }
 
     fn slot_of(&self, run: RunId) -> Option<SlotId> {

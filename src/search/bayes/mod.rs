@@ -3,10 +3,10 @@
 //! Points of trials that are still without a score are integrated out, and failures are learned as a probability that a
 //! point can be run at all.
 
-mod belief;
 mod climb;
 mod convergence;
 mod feasibility;
+mod forecast;
 mod model;
 
 use std::collections::BTreeSet;
@@ -17,8 +17,8 @@ use super::{Candidates, Proposal};
 use climb::Climb;
 use model::Model;
 
-pub use belief::belief;
 pub(super) use convergence::converged;
+pub use forecast::Forecast;
 pub(super) use model::{Fitted, gains, key};
 
 pub(super) fn propose(candidates: &Candidates<'_>) -> Proposal {

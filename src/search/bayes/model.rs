@@ -6,7 +6,7 @@ use std::iter;
 use serde_json::Value;
 
 use super::feasibility::Feasibility;
-use crate::search::gp::{self, Axis, Data, Improvement, Observation, Posterior, Priors, Scale};
+use crate::search::gp::{self, Axis, Belief, Data, Improvement, Observation, Posterior, Priors, Scale};
 use crate::search::history::{Earlier, History, Tried, TriedState};
 use crate::search::normals;
 use crate::search::space::{Parameter, Point, Space};
@@ -141,6 +141,14 @@ impl Fitted {
         let known = centres.iter().copied().find(|centre| centre.is_finite());
         let centre = Some(centres[HERE]).filter(|centre| centre.is_finite()).or(known).unwrap_or(0.0);
         Some(Self { axes, posterior, scale, centre, origins: rows.origins })
+    }
+
+    /// What is believed at a point, as if this sweep had no scores of it.
+    pub(super) fn without_its_own(&self, point: &Point) -> Belief {
+        match self.origins.iter().position(|(sweep, seen)| *sweep == HERE && seen == point) {
+            Some(setting) => self.posterior.without(setting),
+            None => self.posterior.at(&self.axes.features(point)),
+        }
     }
 
     /// A number of the process as a score, of which more is better.

@@ -93,7 +93,7 @@ impl Data {
         Self { asked, ..self }
     }
 
-    /// Those settings alone.
+    /// Those settings alone; the same is asked for.
     #[must_use]
     pub fn only(&self, settings: &[usize]) -> Self {
         let mut places = vec![None; self.settings.len()];
@@ -104,7 +104,9 @@ impl Data {
         let observations =
             observations.filter_map(|seen| Some(Observation { setting: places[seen.setting]?, ..*seen }));
         let kept = settings.iter().map(|setting| self.settings[*setting].clone()).collect();
-        Self::new(self.axes.clone(), kept, observations.collect())
+        let some = Self::new(self.axes.clone(), kept, observations.collect());
+        let asked = self.asked.iter().take(some.folds()).copied().collect();
+        Self { asked, ..some }
     }
 
     pub fn settings(&self) -> &[Vec<f64>] {

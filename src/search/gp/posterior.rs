@@ -96,6 +96,19 @@ impl Posterior {
         Belief { mean, variance: variance.max(LEAST_VARIANCE) }
     }
 
+    /// Of h at a setting, as if the mean of its own scores had not been seen. Exact for a single score; what the
+    /// differences between several scores say of the folds stays known.
+    ///
+    /// With the means' joint precision P, a mean is predicted from the others with variance 1 / P_ii and an error of
+    /// weight_i / P_ii (Rasmussen and Williams 2006, section 5.4.2); h has the slope (precision z)_i by it.
+    pub fn without(&self, setting: usize) -> Belief {
+        let (x, own) = (&self.settings[setting], setting + 1);
+        let Belief { mean, variance } = self.at(x);
+        let precision = self.precision[(own, own)];
+        let slope = dot(self.precision.col_as_slice(own), &self.covariances(x));
+        Belief { mean: mean - slope * self.weights[own] / precision, variance: variance + slope * slope / precision }
+    }
+
     /// Mean of h at the settings of the data, in their order.
     pub fn means(&self) -> &[f64] {
         &self.means

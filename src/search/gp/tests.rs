@@ -95,6 +95,22 @@ fn averaging_settings_loses_nothing() {
 }
 
 #[test]
+fn a_setting_is_predicted_from_the_others_as_if_it_had_not_been_seen() {
+    let data = example().0.asked_for(0..3);
+    let given = hyperparameters();
+    let all = Posterior::new(&data, &given).expect("a posterior");
+    // those with a single score
+    for setting in [0, 4, 8] {
+        let others: Vec<usize> = (0..9).filter(|other| *other != setting).collect();
+        let never = Posterior::new(&data.only(&others), &given).expect("a posterior").at(&data.settings()[setting]);
+        let without = all.without(setting);
+        assert!((without.mean - never.mean).abs() < 1e-10, "{without:?} is not {never:?}");
+        assert!((without.variance - never.variance).abs() < 1e-10, "{without:?} is not {never:?}");
+        assert!(all.at(&data.settings()[setting]).variance < never.variance);
+    }
+}
+
+#[test]
 fn scores_without_noise_are_interpolated() {
     let settings: Vec<Vec<f64>> = (0..12).map(|i| vec![f64::from(i) / 11.0]).collect();
     let score = |x: &[f64]| (6.0 * x[0]).sin();

@@ -27,6 +27,10 @@ fn mirrored() -> Field {
     Field::new(DOWN, finished).expect("finished trials")
 }
 
+fn chance(field: &Field, scores: &[(u32, f64)], prior: Option<Prior>) -> Option<f64> {
+    field.outlook(scores, prior).map(Outlook::chance)
+}
+
 fn say(verdict: Option<String>) -> String {
     verdict.unwrap_or_else(|| "goes on".to_owned())
 }
@@ -88,7 +92,7 @@ fn nobody_is_judged_without_folds_or_with_all_of_them() {
         assert_eq!(field.judge(race, &[], None), None);
         assert_eq!(field.judge(race, &all, None), None);
     }
-    assert_eq!(field.chance(&[], None), None);
+    assert_eq!(chance(&field, &[], None), None);
     assert_eq!(Field::new(UP, Vec::new()), None);
 }
 
@@ -106,44 +110,73 @@ fn the_chance_is_the_formula() {
     let pooled = (2.0 * 2.0 * spread(&own) / 4.0 + nine + three) / (2.0 + 4.0 + 4.0);
     let variance: f64 = (4.0 * pooled + spread(&[-0.02, -0.04])) / 5.0;
     let z = -0.03 / (variance * (1.0 / 2.0 - 1.0 / 5.0)).sqrt();
-    let chance = field.chance(&[(0, 0.78), (1, 0.77)], None).expect("a chance");
-    assert!((chance - normal_cdf(z)).abs() < 1e-12, "{chance} is not {}", normal_cdf(z));
+    let found = chance(&field, &[(0, 0.78), (1, 0.77)], None).expect("a chance");
+    assert!((found - normal_cdf(z)).abs() < 1e-12, "{found} is not {}", normal_cdf(z));
     assert!((normal_cdf(-1.644_853_626_951_472_2) - 0.05).abs() < 1e-9);
 
     // with a belief: delta from both, then the folds to come
-    let belief = Belief { challenger: Prior { mean: 0.79, sd: 0.01 }, incumbent: Prior { mean: 0.77, sd: 0.0 } };
+    let prior = Prior { mean: 0.79, sd: 0.01 };
     let noise = variance / 2.0;
     let weight = 1e-4 / (1e-4 + noise);
     let (m, v) = (0.02 + weight * (-0.03 - 0.02), weight * noise);
     let z = ((2.0 * -0.03 + 3.0 * m) / 5.0) / (0.6 * (v + variance / 3.0).sqrt());
-    let chance = field.chance(&[(0, 0.78), (1, 0.77)], Some(belief)).expect("a chance");
-    assert!((chance - normal_cdf(z)).abs() < 1e-12, "{chance} is not {}", normal_cdf(z));
+    let found = chance(&field, &[(0, 0.78), (1, 0.77)], Some(prior)).expect("a chance");
+    assert!((found - normal_cdf(z)).abs() < 1e-12, "{found} is not {}", normal_cdf(z));
+
+    // before its first fold, by the belief alone
+    let z = 0.02 / (1e-4 + pooled / 5.0).sqrt();
+    let found = chance(&field, &[], Some(prior)).expect("a chance");
+    assert!((found - normal_cdf(z)).abs() < 1e-12, "{found} is not {}", normal_cdf(z));
+}
+
+/// A model that is as sure as the folds vary, and drawn from: how many folds such challengers have until they are known
+/// or dropped after their first, and what they add to the best, is what the value says.
+#[test]
+fn the_value_is_what_such_challengers_bring_for_their_folds() {
+    let spread = 0.01;
+    // differences of the field vary by exactly that
+    let incumbent = vec![0.0; 5];
+    let other: Vec<f64> = [1.0, -1.0, 1.0, -1.0, 0.0].map(|x| x * spread * 1.5f64.sqrt()).to_vec();
+    let field = Field::new(UP, [(0, incumbent), (1, other)]).expect("finished trials");
+    assert!((field.variance - spread * spread).abs() < 1e-12);
+    let normals = crate::search::normals(1, 20_000, 6);
+    for expected in [-0.02, -0.005, 0.01] {
+        let prior = Prior { mean: expected, sd: 0.01 };
+        let outlook = field.outlook(&[], Some(prior)).expect("an outlook");
+        let (mut gained, mut folds) = (0.0, 0.0);
+        for normal in &normals {
+            let delta = prior.mean + prior.sd * normal[0];
+            let scores: Vec<(u32, f64)> = (0..5).zip(normal[1..].iter().map(|x| delta + spread * x)).collect();
+            gained += mean(&scores.iter().map(|(_, score)| *score).collect::<Vec<_>>()).max(0.0);
+            folds += if field.judge(Race::Posterior, &scores[..1], Some(prior)).is_some() { 1.0 } else { 5.0 };
+        }
+        let brought = gained / folds;
+        assert!((outlook.value() / brought - 1.0).abs() < 0.05, "{expected}: {} is not {brought}", outlook.value());
+    }
 }
 
 #[test]
 fn a_belief_helps_or_harms_and_an_empty_one_does_nothing() {
     let field = field();
     let scores = [(0, 0.79), (1, 0.80)];
-    let chance = |mean: f64, sd: f64| {
-        let belief = Belief { challenger: Prior { mean, sd }, incumbent: Prior { mean: 0.77, sd: 0.0 } };
-        field.chance(&scores, Some(belief)).expect("a chance")
-    };
-    let plain = field.chance(&scores, None).expect("a chance");
-    assert!(chance(0.9, 0.01) > plain && plain > chance(0.6, 0.01));
-    assert!((chance(0.6, 1e9) - plain).abs() < 1e-9);
-    assert_eq!(chance(f64::NAN, 0.1), plain);
-    assert!(chance(0.6, 0.0) < 0.01, "a certain belief is believed");
+    let with = |mean: f64, sd: f64| chance(&field, &scores, Some(Prior { mean, sd })).expect("a chance");
+    let plain = chance(&field, &scores, None).expect("a chance");
+    assert!(with(0.9, 0.01) > plain && plain > with(0.6, 0.01));
+    assert!((with(0.6, 1e9) - plain).abs() < 1e-9);
+    assert_eq!(with(f64::NAN, 0.1), plain);
+    assert!(with(0.6, 0.0) < 0.01, "a certain belief is believed");
 }
 
 #[test]
 fn scores_that_never_vary_are_no_division_by_zero() {
     let field = Field::new(UP, [(0, vec![0.5; 3]), (1, vec![0.5; 3])]).expect("finished trials");
     assert_eq!(field.incumbent(), 0);
-    assert_eq!(field.chance(&[(0, 0.5)], None), Some(0.5));
-    assert_eq!(field.chance(&[(0, 0.6)], None), Some(1.0));
+    assert_eq!(chance(&field, &[(0, 0.5)], None), Some(0.5));
+    assert_eq!(chance(&field, &[(0, 0.6)], None), Some(1.0));
     assert_snapshot!(say(field.judge(Race::Posterior, &[(0, 0.4)], None)), @"raced out after 1 of 3 folds: its chance to beat trial 0 is below 0.01 %");
-    let certain = Belief { challenger: Prior { mean: 0.1, sd: 0.0 }, incumbent: Prior { mean: 0.5, sd: 0.0 } };
-    assert_eq!(field.chance(&[(0, 0.5)], Some(certain)), Some(0.5));
+    let certain = Prior { mean: 0.1, sd: 0.0 };
+    assert_eq!(chance(&field, &[(0, 0.5)], Some(certain)), Some(0.5));
+    assert_eq!(chance(&field, &[], Some(certain)), Some(0.0));
 }
 
 proptest! {
@@ -159,15 +192,17 @@ proptest! {
         let mirror = table.iter().map(|row| row.iter().map(|score| -score).collect::<Vec<_>>());
         let down = Field::new(DOWN, (0..).zip(mirror)).expect("a trial");
         prop_assert_eq!(up.incumbent(), down.incumbent());
-        let chance = up.chance(&scores, None).expect("a chance");
-        prop_assert!((0.0..=1.0).contains(&chance), "{chance}");
-        prop_assert_eq!(chance, down.chance(&negated, None).expect("a chance"));
+        let outlook = up.outlook(&scores, None).expect("an outlook");
+        prop_assert!((0.0..=1.0).contains(&outlook.chance()), "{outlook:?}");
+        prop_assert!(outlook.value() >= 0.0 && outlook.next_variance <= outlook.variance, "{outlook:?}");
+        prop_assert_eq!(outlook.value(), down.outlook(&negated, None).expect("an outlook").value());
+        prop_assert_eq!(outlook.chance(), chance(&down, &negated, None).expect("a chance"));
         for race in [Race::Forgiving, Race::Paired, Race::Posterior] {
             prop_assert_eq!(up.judge(race, &scores, None).is_some(), down.judge(race, &negated, None).is_some());
         }
         // the incumbent itself is never in danger
         let best = &table[up.incumbent() as usize];
         let itself: Vec<(u32, f64)> = (0..).zip(best.iter().copied()).take(4).collect();
-        prop_assert!(up.chance(&itself, None).expect("a chance") >= 0.5);
+        prop_assert!(chance(&up, &itself, None).expect("a chance") >= 0.5);
     }
 }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::protocol::Split;
+use crate::search::race::{Field, Outlook};
 use crate::spec::{Budget, Direction, Prune, Race, Stop};
+use crate::sweep::next::{Next, Order, Waiting, next_run};
 
 fn contest(trials: i64, k: u32, slots: u32, change: impl FnOnce(&mut crate::spec::Search)) -> Plan {
     let plan = plan(&(0..trials).collect::<Vec<_>>(), k, slots);
@@ -88,7 +90,7 @@ fn each_rule_says_why() {
     Off: Finished { score: 0.756, score_se: Some(0.03752998800959041) }
     Forgiving: Finished { score: 0.756, score_se: Some(0.03752998800959041) }
     Paired: Dropped { why: "raced out after 2 of 5 folds: it is 0.0250 ± 0.0050 behind trial 0 on the same folds" }
-    Posterior: Dropped { why: "raced out after 4 of 5 folds: its chance to beat trial 0 is 0.9 %" }
+    Posterior: Dropped { why: "raced out after 4 of 5 folds: its chance to beat trial 0 is 2.0 %" }
     "#);
 }
 
@@ -108,8 +110,8 @@ fn losses_race_the_other_way_round() {
     "#);
 }
 
-/// With several slots the first folds of new trials come before the second ones of doubtful trials; one that is ahead
-/// gets several at once; when there are no new trials, no slot stays empty.
+/// The first fold of a new trial comes before the second one of a trial that is behind, which waits until a better one has
+/// decided what it is worth; a trial that is ahead gets several at once.
 #[test]
 fn slots_are_spent_where_nothing_is_for_nothing() {
     let mut sweep = Sweep::new(contest(4, 3, 2, racing(Race::Posterior)));
@@ -121,10 +123,9 @@ fn slots_are_spent_where_nothing_is_for_nothing() {
         done(run(0, 2, 1), 0.81),
         done(run(1, 0, 1), 0.79),
         done(run(2, 0, 1), 0.85),
-        done(run(1, 1, 1), 0.50),
         done(run(2, 1, 1), 0.86),
-        done(run(2, 2, 1), 0.86),
         done(run(3, 0, 1), 0.86),
+        done(run(2, 2, 1), 0.86),
         done(run(3, 1, 1), 0.40),
         crashed(run(3, 2, 1)),
     ];
@@ -143,24 +144,22 @@ fn slots_are_spent_where_nothing_is_for_nothing() {
       trial 2: train.seed = 2
       spawn 2/0 on 0
     > run 1/0 Finished { score: 0.79, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      spawn 1/1 on 1
+      trial 3: train.seed = 3
+      spawn 3/0 on 1
     > run 2/0 Finished { score: 0.85, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
       spawn 2/1 on 0
-    > run 1/1 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 1 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 0 is 0.08 %" }
-      spawn 2/2 on 1
     > run 2/1 Finished { score: 0.86, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 3: train.seed = 3
-      spawn 3/0 on 0
+      spawn 2/2 on 0
+    > run 3/0 Finished { score: 0.86, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      spawn 3/1 on 1
     > run 2/2 Finished { score: 0.86, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
       trial 2 Finished { score: 0.8566666666666666, score_se: Some(0.0052704627669473035) }
-      spawn 3/1 on 1
-    > run 3/0 Finished { score: 0.86, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 1 Dropped { why: "raced out after 1 of 3 folds: its chance to beat trial 2 is below 0.01 %" }
       spawn 3/2 on 0
     > run 3/1 Finished { score: 0.4, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 3 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.03 %" }
-      terminate 3/2: raced out after 2 of 3 folds: its chance to beat trial 2 is 0.03 %
-    > run 3/2 Pruned { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.03 %", score: None, best_epoch: None, epochs: None }
+      trial 3 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.04 %" }
+      terminate 3/2: raced out after 2 of 3 folds: its chance to beat trial 2 is 0.04 %
+    > run 3/2 Pruned { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.04 %", score: None, best_epoch: None, epochs: None }
       SweepEnded { end: Finished }
       leave Finished
     "#);
@@ -368,16 +367,37 @@ fn a_sweep_that_has_converged_proposes_nothing_more_if_it_is_to_stop() {
     }
 }
 
-/// The default order, and where a model could choose otherwise.
+/// Against a best trial of folds 0.5, 0.6 and 0.7, after a first fold that leads by so much.
+fn outlook(lead: f64) -> Option<Outlook> {
+    let field = Field::new(Direction::Maximize, [(0, vec![0.5, 0.6, 0.7])]).expect("a trial");
+    field.outlook(&[(0, 0.5 + lead)], None)
+}
+
 #[test]
-fn the_next_run() {
-    let waiting = |trial, fold, running, lead| Waiting { run: run(trial, fold, 1), running, lead };
-    let doubtful = [waiting(3, 1, true, Some(-0.1)), waiting(4, 2, false, Some(-0.1))];
-    assert_eq!(next_run(&doubtful, true), Next::Fold(run(4, 2, 1)));
-    assert_eq!(next_run(&doubtful, false), Next::Fold(run(3, 1, 1)));
-    assert_eq!(next_run(&doubtful[..1], true), Next::NewTrial);
-    assert_eq!(next_run(&[waiting(3, 1, true, Some(0.0))], true), Next::Fold(run(3, 1, 1)));
-    assert_eq!(next_run(&[waiting(3, 1, true, None)], true), Next::NewTrial);
-    assert_eq!(next_run(&[waiting(-1, 1, true, None)], true), Next::Fold(run(-1, 1, 1)));
-    assert_eq!(next_run(&[], true), Next::NewTrial);
+fn a_doubtful_fold_waits_for_its_trials_others() {
+    let waiting = |trial, fold, running, outlook| Waiting { run: run(trial, fold, 1), running, outlook };
+    let doubtful = [waiting(3, 1, true, outlook(-0.1)), waiting(4, 2, false, outlook(-0.1))];
+    let unless = Order::OldestUnlessDoubtful;
+    assert_eq!(next_run(&doubtful, unless), Next::Fold(run(4, 2, 1)));
+    assert_eq!(next_run(&doubtful, Order::Oldest), Next::Fold(run(3, 1, 1)));
+    for order in [unless, Order::Worthiest] {
+        assert_eq!(next_run(&doubtful[..1], order), Next::NewTrial);
+        assert_eq!(next_run(&[waiting(3, 1, true, outlook(0.0))], order), Next::Fold(run(3, 1, 1)));
+        assert_eq!(next_run(&[waiting(3, 1, true, None)], order), Next::NewTrial);
+        assert_eq!(next_run(&[waiting(-1, 1, true, None)], order), Next::Fold(run(-1, 1, 1)));
+        assert_eq!(next_run(&[], order), Next::NewTrial);
+    }
+}
+
+#[test]
+fn the_fold_that_promises_most_comes_first() {
+    let waiting = |trial, lead| Waiting { run: run(trial, 1, 1), running: false, outlook: outlook(lead) };
+    let behind = Next::FoldOrBetter(run(4, 1, 1), outlook(-0.05).expect("an outlook"));
+    let order = Order::Worthiest;
+    assert_eq!(next_run(&[waiting(3, -0.1), waiting(4, -0.05)], order), behind);
+    assert_eq!(next_run(&[waiting(3, -0.1), waiting(4, -0.05), waiting(5, 0.01)], order), Next::Fold(run(5, 1, 1)));
+    assert_eq!(next_run(&[waiting(4, -0.05), waiting(5, -0.05)], order), behind);
+    // without an outlook of all, the oldest
+    let unknown = Waiting { outlook: None, ..waiting(3, 0.0) };
+    assert_eq!(next_run(&[unknown, waiting(4, 0.1)], order), Next::Fold(run(3, 1, 1)));
 }
