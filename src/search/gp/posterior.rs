@@ -99,8 +99,8 @@ impl Posterior {
     /// Of h at a setting, as if the mean of its own scores had not been seen. Exact for a single score; what the
     /// differences between several scores say of the folds stays known.
     ///
-    /// With the means' joint precision P, a mean is predicted from the others with variance 1 / P_ii and an error of
-    /// weight_i / P_ii (Rasmussen and Williams 2006, section 5.4.2); h has the slope (precision z)_i by it.
+    /// With the means' joint precision P, a mean is predicted from the others with variance 1 / `P_ii` and an error of
+    /// `weight_i` / `P_ii` (Rasmussen and Williams 2006, section 5.4.2); h has the slope (precision z)_i by it.
     pub fn without(&self, setting: usize) -> Belief {
         let (x, own) = (&self.settings[setting], setting + 1);
         let Belief { mean, variance } = self.at(x);
