@@ -153,11 +153,11 @@ fn hidden(table: &Recorded) -> Result<Spec> {
     let names: Vec<String> = (0..trials).map(|trial| format!("t{trial}")).collect();
     let space = toml::Table::from_iter([("trial".to_owned(), toml::Value::try_from(json!({ "values": names }))?)]);
     let points = names.iter().map(|name| Point::default().with("trial", json!(name))).collect();
-    spec(&table.name, table.scores[0].len(), table.spec.search.direction, space, points)
+    spec(&table.name, table.scores[0].len(), table.spec.search.direction, &space, points)
 }
 
 /// A sweep over these points.
-fn spec(name: &str, k: usize, direction: Direction, space: toml::Table, points: Vec<Point>) -> Result<Spec> {
+fn spec(name: &str, k: usize, direction: Direction, space: &toml::Table, points: Vec<Point>) -> Result<Spec> {
     let search = json!({
         "sampler": "random",
         "objective": "score",
@@ -214,7 +214,7 @@ fn read(path: &Path) -> Result<Recorded> {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let (points, scores): (Vec<Point>, Vec<Vec<f64>>) =
         rows.into_values().map(|(point, folds)| (point, folds.into_values().collect())).unzip();
-    Ok(Recorded { spec: spec(&name, k, direction, space.clone(), points)?, name, scores })
+    Ok(Recorded { spec: spec(&name, k, direction, space, points)?, name, scores })
 }
 
 /// Tables of a known truth, to see that a replay does what it should; no result is claimed from them.
@@ -237,7 +237,7 @@ fn made_up() -> Result<Vec<Recorded>> {
             let points = places.iter().map(|place| Point::default().with("place", json!(place))).collect();
             let space = toml::toml! { place = { low = 0.0, high = 1.0 } };
             let name = format!("synthetic-{k}-{noise}");
-            tables.push(Recorded { spec: spec(&name, k, Direction::Maximize, space, points)?, name, scores });
+            tables.push(Recorded { spec: spec(&name, k, Direction::Maximize, &space, points)?, name, scores });
         }
     }
     Ok(tables)

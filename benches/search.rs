@@ -188,10 +188,11 @@ fn time() {
 fn decisions() {
     println!("seconds of all decisions of a sweep of 100 trials, 5 folds, one slot, one thread");
     for dimensions in [5, 10] {
-        let space: String = (0..dimensions).map(|d| format!("x{d} = {{ low = 0.0, high = 1.0 }}\n")).collect();
+        let space: Vec<String> = (0..dimensions).map(|d| format!("x{d} = {{ low = 0.0, high = 1.0 }}")).collect();
         let text = format!(
             "[trainer]\ncommand = [\"true\"]\n[folds]\nk = 5\n[search]\nsampler = \"bayes\"\ntrials = 100\nobjective = \"loss\"\n\
-             direction = \"minimize\"\n[search.space]\n{space}"
+             direction = \"minimize\"\n[search.space]\n{}",
+            space.join("\n")
         );
         let spec = Arc::new(Spec::parse("bowl", &text, &[]).expect("a good sweep file"));
         let mut sweep = Sweep::new(Plan { spec, slots: 1, retries: 0, earlier: Arc::default() });
