@@ -71,10 +71,10 @@ fn normals(seed: u64, number: usize, dimensions: usize) -> Vec<Vec<f64>> {
 }
 
 /// Why the sweep could stop, although its budget and its points allow more: what another trial can be expected to gain
-/// is less than what cross-validation can tell. Only a model of the space knows.
-pub fn converged(search: &Search, history: &History) -> Option<String> {
+/// is less than what cross-validation in `k` folds can tell. Only a model of the space knows.
+pub fn converged(search: &Search, history: &History, k: u32) -> Option<String> {
     match search.sampler {
-        Sampler::Bayes => bayes::converged(search, history),
+        Sampler::Bayes => bayes::converged(search, history, k),
         Sampler::Grid | Sampler::Random | Sampler::Sobol => None,
     }
 }

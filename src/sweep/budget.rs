@@ -40,7 +40,11 @@ impl Sweep {
 
     /// Whether the sweep could stop, if that is news.
     pub(super) fn converges(&self) -> Option<String> {
-        if self.converged.is_some() { None } else { search::converged(&self.plan.spec.search, &self.history()) }
+        if self.converged.is_some() {
+            return None;
+        }
+        let spec = &self.plan.spec;
+        search::converged(&spec.search, &self.history(), spec.folds.k)
     }
 
     /// A first attempt that no slot has yet.

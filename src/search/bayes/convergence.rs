@@ -14,12 +14,12 @@ const TRIALS: usize = 3;
 const FEWEST: usize = 10;
 
 /// Why the sweep could stop, if so.
-pub(in crate::search) fn converged(search: &Search, history: &History) -> Option<String> {
+pub(in crate::search) fn converged(search: &Search, history: &History, k: u32) -> Option<String> {
     let scored = history.trials.iter().filter(|tried| gains(search, tried).next().is_some()).count();
     if scored < FEWEST.max(TRIALS * search.space.parameters().len()) {
         return None;
     }
-    let noise = noise(search, history)?;
+    let noise = noise(search, history, k)?;
     let model = Model::of(search, history)?;
     let (_, promise) = promising(&Candidates { search, history, accepts: &|_| true }, &model)?;
     let gain = promise.exp() * model.fitted.unit();
@@ -30,10 +30,10 @@ pub(in crate::search) fn converged(search: &Search, history: &History) -> Option
 }
 
 /// Standard error of the best finished trial's mean; none with a single fold, which tells nothing of its noise.
-fn noise(search: &Search, history: &History) -> Option<f64> {
+fn noise(search: &Search, history: &History, k: u32) -> Option<f64> {
     let finished = history.trials.iter().filter(|tried| tried.state == TriedState::Finished);
     let scores = finished.map(|tried| gains(search, tried).map(|(_, gain)| gain).collect::<Vec<f64>>());
     let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
     let best = scores.filter(|scores| !scores.is_empty()).max_by(|a, b| mean(a).total_cmp(&mean(b)))?;
-    standard_error(&best, best.len() as u32)
+    standard_error(&best, k)
 }

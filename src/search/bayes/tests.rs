@@ -220,3 +220,17 @@ fn an_earlier_sweep_of_odd_values_does_no_harm() {
         assert!(matches!(propose(&search, &history, &|_| true), Proposal::Point { .. }));
     }
 }
+
+#[test]
+fn the_noise_that_ends_a_search_is_of_the_folds_and_not_of_their_repeats() {
+    let search = search(vec![float("a")], 1);
+    let mut history = run(&search, 12, |point| Some((x(point, "a") - 0.3).powi(2)));
+    for tried in &mut history.trials {
+        let loss = tried.scores[0].1;
+        // two folds, twice
+        tried.scores = (0..4).map(|run| (run, loss + if run % 2 == 0 { 0.05 } else { -0.05 })).collect();
+    }
+    // the root of (1/4 + 1/(2 - 1)) (4 0.05²/3)
+    let why = converged(&search, &history, 2).expect("nothing is left to gain");
+    assert!(why.ends_with("the standard error of the best, 0.065"), "{why}");
+}
