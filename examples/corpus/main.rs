@@ -6,6 +6,7 @@ mod document;
 mod grammar;
 mod rng;
 
+use clap::Parser;
 use document::{Author, Grammars};
 use grammar::Grammar;
 use rng::Rng;
@@ -51,8 +52,16 @@ struct Topic {
     author: String,
 }
 
+/// Writes the example corpus, the same bytes on each run.
+#[derive(Parser)]
+struct Args {
+    /// The directory for articles.jsonl and topics.jsonl
+    #[arg(default_value = "data")]
+    directory: PathBuf,
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let directory = std::env::args_os().nth(1).map_or_else(|| PathBuf::from("data"), PathBuf::from);
+    let Args { directory } = Args::parse();
     fs::create_dir_all(&directory)?;
 
     let grammars = Grammars {
