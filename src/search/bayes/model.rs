@@ -109,6 +109,11 @@ pub(in crate::search) fn key(features: &[f64]) -> Vec<u64> {
 impl Fitted {
     /// None as long as there is too little to learn from.
     pub(in crate::search) fn of(search: &Search, history: &History) -> Option<Self> {
+        Self::learned(search, history, |data| data)
+    }
+
+    /// The same, from what `told` makes of the data.
+    fn learned(search: &Search, history: &History, told: impl Fn(Data) -> Data) -> Option<Self> {
         let axes = Axes::of(&search.space, &history.earlier);
         let mut rows = Rows::default();
         let (mut fold_number, mut own_folds) = (0, 0);
@@ -137,7 +142,7 @@ impl Fitted {
         let level = |row: usize| centres[rows.origins[row].0];
         let scale = Scale::of(&means.iter().enumerate().map(|(row, mean)| mean - level(row)).collect::<Vec<_>>());
         let data = rows.data(&axes, |row, score| scale.to_process(score - level(row))).asked_for(0..own_folds);
-        let (_, posterior) = gp::fit(&data, &Priors::new(axes.kinds.len()))?;
+        let (_, posterior) = gp::fit(&told(data), &Priors::new(axes.kinds.len()))?;
         let known = centres.iter().copied().find(|centre| centre.is_finite());
         let centre = Some(centres[HERE]).filter(|centre| centre.is_finite()).or(known).unwrap_or(0.0);
         Some(Self { axes, posterior, scale, centre, origins: rows.origins })
@@ -180,14 +185,15 @@ impl Fitted {
 impl Model {
     /// None as long as there is too little to learn from.
     pub(super) fn of(search: &Search, history: &History) -> Option<Self> {
-        let fitted = Fitted::of(search, history)?;
+        // a trial is what it scored: another one is no better for having had less luck
+        let fitted = Fitted::learned(search, history, Data::for_good)?;
         let Fitted { axes, posterior, .. } = &fitted;
         let pending = history.trials.iter().filter(|tried| tried.state == TriedState::Open);
         let pending = pending.filter(|tried| gains(search, tried).next().is_none());
         let pending: Vec<Vec<f64>> = pending.map(|tried| axes.features(&tried.point)).collect();
         let noise = posterior.noise() / folds(history) as f64;
         let worlds = posterior.imagine(&pending, noise, &normals(search.seed, WORLDS, pending.len()))?;
-        let improvement = Improvement::new(worlds, fitted.contenders().iter().chain(&pending));
+        let improvement = Improvement::new(worlds, noise, fitted.contenders().iter().chain(&pending));
         let feasibility = Feasibility::of(search, history, axes);
         Some(Self { fitted, improvement, feasibility, standard_error: noise.sqrt() })
     }

@@ -26,16 +26,21 @@ pub fn log_expected_improvement(mean: f64, variance: f64, best: f64) -> f64 {
     log_improvement((mean - best) / sd).0 + sd.ln()
 }
 
-/// The improvement that a setting promises over the best mean so far, averaged over the worlds.
+/// The improvement that a setting promises over the best mean so far, averaged over the worlds; less where a score would
+/// tell little, as what is known of the setting is much compared with the noise (augmented expected improvement, Huang
+/// 2006): plain improvement would have the same place, known to be good, scored again and again.
 pub struct Improvement {
     worlds: Imagined,
     /// In each world.
     best: Vec<f64>,
+    /// Variance of a score around what its setting is worth.
+    noise: f64,
 }
 
 impl Improvement {
-    /// Over the best of the contenders: settings that may be the best in some world.
-    pub fn new<'s>(worlds: Imagined, contenders: impl IntoIterator<Item = &'s Vec<f64>>) -> Self {
+    /// Over the best of the contenders: settings that may be the best in some world. `noise` is the variance of a score
+    /// around what its setting is worth.
+    pub fn new<'s>(worlds: Imagined, noise: f64, contenders: impl IntoIterator<Item = &'s Vec<f64>>) -> Self {
         let mut best: Vec<f64> = Vec::new();
         for contender in contenders {
             let (means, _) = worlds.at(contender);
@@ -45,14 +50,14 @@ impl Improvement {
         for best in &mut best {
             *best += WORTHWHILE;
         }
-        Self { worlds, best }
+        Self { worlds, best, noise }
     }
 
     /// Logarithm of the expected improvement at a row of numbers.
     pub fn at(&self, x: &[f64]) -> f64 {
         let (means, variance) = self.worlds.at(x);
         let each = means.iter().zip(&self.best).map(|(mean, best)| log_expected_improvement(*mean, variance, *best));
-        log_mean(&each.collect::<Vec<_>>())
+        log_mean(&each.collect::<Vec<_>>()) + log_news(variance, self.noise).0
     }
 
     /// The same, and its gradient by the ordered axes.
@@ -76,8 +81,19 @@ impl Improvement {
                 *gradient += share * (by_mean * means[axis] + by_variance * by.variance[axis]);
             }
         }
-        (total, gradient)
+        let (news, news_slope) = log_news(variance, self.noise);
+        gradient.iter_mut().zip(&by.variance).for_each(|(gradient, by)| *gradient += news_slope * by);
+        (total + news, gradient)
     }
+}
+
+/// ln(1 - the share of a score's standard deviation that is noise), and its derivative by the variance.
+fn log_news(variance: f64, noise: f64) -> (f64, f64) {
+    let whole = variance + noise;
+    let share = (noise / whole).sqrt();
+    // 1 - share, without the difference of nearly equal numbers
+    let news = variance / (whole * (1.0 + share));
+    (news.ln(), 0.5 * share / (whole * news))
 }
 
 /// ln(phi(z) + z Phi(z)), and its derivative.

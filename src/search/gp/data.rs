@@ -42,6 +42,8 @@ pub struct Data {
     pub(super) within_both: Vec<f64>,
     /// One a fold: those whose mean score is asked for, and what each counts.
     pub(super) asked: Vec<f64>,
+    /// No setting is scored again.
+    is_final: bool,
 }
 
 impl Data {
@@ -82,7 +84,19 @@ impl Data {
                 }
             }
         }
-        Self { axes, settings, observations, counts, means, shares, within, within_folds, within_both, asked }
+        Self {
+            axes,
+            settings,
+            observations,
+            counts,
+            means,
+            shares,
+            within,
+            within_folds,
+            within_both,
+            asked,
+            is_final: false,
+        }
     }
 
     /// What is asked for is the mean score over these folds, not over all.
@@ -91,6 +105,18 @@ impl Data {
         let each = 1.0 / folds.len().max(1) as f64;
         let asked = (0..self.asked.len()).map(|fold| if folds.contains(&fold) { each } else { 0.0 }).collect();
         Self { asked, ..self }
+    }
+
+    /// No setting will be scored again. Where each has a single score, of the same fold, that is what it is worth for good:
+    /// what no other setting tells of it counts as its own, and not as noise.
+    #[must_use]
+    pub fn for_good(self) -> Self {
+        Self { is_final: true, ..self }
+    }
+
+    /// Whether what no other setting tells of a score belongs to its setting.
+    pub(super) fn has_own(&self) -> bool {
+        self.is_final && self.folds() == 0 && self.observations.len() == self.settings.len()
     }
 
     /// Those settings alone; the same is asked for.
@@ -106,7 +132,7 @@ impl Data {
         let kept = settings.iter().map(|setting| self.settings[*setting].clone()).collect();
         let some = Self::new(self.axes.clone(), kept, observations.collect());
         let asked = self.asked.iter().take(some.folds()).copied().collect();
-        Self { asked, ..some }
+        Self { asked, is_final: self.is_final, ..some }
     }
 
     pub fn settings(&self) -> &[Vec<f64>] {

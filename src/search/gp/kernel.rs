@@ -1,5 +1,7 @@
 //! How alike the scores of two settings are.
 
+use super::trend::trend;
+
 /// What the numbers of one axis mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
@@ -36,17 +38,27 @@ pub(super) struct Kernel {
     pub(super) axes: Vec<Axis>,
     /// 1 / length², one an axis.
     pub(super) inverse: Vec<f64>,
-    /// Variance of g.
+    /// Variance of g around its trend.
     pub(super) scale: f64,
+    /// Variance of the trend.
+    pub(super) trend: f64,
+    /// Variance of what a score has that no other setting tells, where it belongs to the setting and is no noise.
+    pub(super) own: f64,
 }
 
 impl Kernel {
-    /// Covariance of two settings, and its derivative by their squared scaled distance.
+    /// Variance of a setting.
+    pub(super) fn of(&self, x: &[f64]) -> f64 {
+        self.scale + self.trend * trend(&self.axes, x, x) + self.own
+    }
+
+    /// Covariance of two settings, and the derivative of what depends on their squared scaled distance by that.
     #[inline]
     pub(super) fn between(&self, a: &[f64], b: &[f64]) -> (f64, f64) {
         let axes = self.axes.iter().zip(&self.inverse);
         let squared = axes.zip(a.iter().zip(b)).map(|((axis, inverse), (a, b))| axis.squared(*a, *b) * inverse).sum();
         let (covariance, slope) = matern(squared);
-        (self.scale * covariance, self.scale * slope)
+        let own = if squared == 0.0 { self.own } else { 0.0 };
+        (self.scale * covariance + self.trend * trend(&self.axes, a, b) + own, self.scale * slope)
     }
 }

@@ -12,6 +12,7 @@ use pulp::Arch;
 use super::data::Data;
 use super::kernel::matern;
 use super::prior::{Hyperparameters, Priors};
+use super::trend::trend;
 
 /// The system at given hyperparameters.
 pub(super) struct Solved {
@@ -75,6 +76,8 @@ pub(super) struct Target<'d> {
     priors: &'d Priors,
     /// Squared distances at length 1: of each axis, of all pairs (i, j < i).
     distances: Vec<Vec<f64>>,
+    /// [setting, setting]: covariance of the trend at variance 1, its lower triangle.
+    trend: Mat<f64>,
 }
 
 impl<'d> Target<'d> {
@@ -84,7 +87,8 @@ impl<'d> Target<'d> {
             let pairs = (0..x.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
             pairs.map(|(i, j)| axis.squared(x[i][d], x[j][d])).collect()
         });
-        Self { data, priors, distances: distances.collect() }
+        let of_trend = |i: usize, j: usize| if j <= i { trend(&data.axes, &x[i], &x[j]) } else { 0.0 };
+        Self { data, priors, distances: distances.collect(), trend: Mat::from_fn(x.len(), x.len(), of_trend) }
     }
 
     /// At a row of hyperparameters: the value and its gradient; none where it cannot be computed.
@@ -105,24 +109,27 @@ impl<'d> Target<'d> {
         let mut covariance = Mat::zeros(settings, settings);
         let mut pairs = slopes.iter_mut();
         for i in 0..settings {
-            covariance[(i, i)] = kernel.scale;
+            covariance[(i, i)] = kernel.scale + kernel.trend * self.trend[(i, i)];
             for (j, pair) in (0..i).zip(&mut pairs) {
                 let (value, slope) = matern(*pair);
-                covariance[(i, j)] = kernel.scale * value;
+                covariance[(i, j)] = kernel.scale * value + kernel.trend * self.trend[(i, j)];
                 *pair = kernel.scale * slope;
             }
         }
         let solved = solve(data, covariance.clone(), noise, effect)?;
         let mut gradient = vec![0.0; row.len()];
         // the derivative of the deviance by B[i, j] is precision - weights weights'
-        let (mut by_scale, mut by_noise) = (0.0, 0.0);
+        let (mut by_scale, mut by_trend, mut by_noise) = (0.0, 0.0, 0.0);
         let mut pairs = slopes.iter_mut();
         for i in 0..settings {
             let by = |j: usize| solved.precision[(i, j)] - solved.weights[i] * solved.weights[j];
             by_scale += by(i) * kernel.scale;
+            by_trend += by(i) * kernel.trend * self.trend[(i, i)];
             by_noise += by(i) / data.counts[i];
             for (j, pair) in (0..i).zip(&mut pairs) {
-                by_scale += 2.0 * by(j) * covariance[(i, j)];
+                let trend = kernel.trend * self.trend[(i, j)];
+                by_scale += 2.0 * by(j) * (covariance[(i, j)] - trend);
+                by_trend += 2.0 * by(j) * trend;
                 *pair *= 2.0 * by(j);
             }
         }
@@ -130,8 +137,9 @@ impl<'d> Target<'d> {
             gradient[axis] = -2.0 * kernel.inverse[axis] * dot(distances, &slopes);
         }
         gradient[axes] = by_scale;
-        gradient[axes + 1] = (by_noise + self.within_by_noise(&solved, noise)) * Priors::noise_slope(noise);
-        if let Some(by_effect) = gradient.get_mut(axes + 2) {
+        gradient[axes + 1] = by_trend;
+        gradient[axes + 2] = (by_noise + self.within_by_noise(&solved, noise)) * Priors::noise_slope(noise);
+        if let Some(by_effect) = gradient.get_mut(axes + 3) {
             let folds = 0..data.folds();
             let spread: f64 =
                 folds.map(|fold| solved.effects_covariance[(fold, fold)] + solved.effects[fold].powi(2)).sum();

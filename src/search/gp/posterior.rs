@@ -12,7 +12,8 @@ use faer::{Mat, Side};
 use super::data::Data;
 use super::kernel::{Axis, Kernel};
 use super::likelihood::{Solved, dot, solve, times};
-use super::prior::Hyperparameters;
+use super::prior::{Hyperparameters, LEAST_NOISE};
+use super::trend::slope;
 
 /// A fitted process. With z(x) = (1, k(x, settings)), the mean of h(x) is z · weights and its variance
 /// k(x, x) - z' precision z.
@@ -57,7 +58,11 @@ const LEAST_VARIANCE: f64 = 1e-12;
 impl Posterior {
     /// With given hyperparameters; none if the scores make no regular system.
     pub fn new(data: &Data, hyperparameters: &Hyperparameters) -> Option<Self> {
-        let kernel = hyperparameters.kernel(&data.axes);
+        let mut kernel = hyperparameters.kernel(&data.axes);
+        let mut noise = hyperparameters.noise_variance();
+        if data.has_own() {
+            (kernel.own, noise) = (noise, LEAST_NOISE);
+        }
         let x = &data.settings;
         let mut covariance = Mat::zeros(x.len(), x.len());
         for i in 0..x.len() {
@@ -65,7 +70,6 @@ impl Posterior {
                 covariance[(i, j)] = kernel.between(&x[i], &x[j]).0;
             }
         }
-        let noise = hyperparameters.noise_variance();
         let Solved { precision, weights, effects, effects_covariance, w, .. } =
             solve(data, covariance, noise, hyperparameters.effect.exp())?;
         let level = dot(&effects, &data.asked);
@@ -92,7 +96,7 @@ impl Posterior {
     pub fn at(&self, x: &[f64]) -> Belief {
         let covariances = self.covariances(x);
         let mean = dot(&covariances, &self.weights);
-        let variance = self.kernel.scale - dot(&times(&self.precision, &covariances), &covariances);
+        let variance = self.kernel.of(x) - dot(&times(&self.precision, &covariances), &covariances);
         Belief { mean, variance: variance.max(LEAST_VARIANCE) }
     }
 
@@ -198,7 +202,7 @@ impl Imagined {
     pub(super) fn at(&self, x: &[f64]) -> (Vec<f64>, f64) {
         let covariances = covariances(&self.kernel, &self.settings, x);
         let means = self.weights.iter().map(|weights| dot(&covariances, weights)).collect();
-        let variance = self.kernel.scale - dot(&times(&self.precision, &covariances), &covariances);
+        let variance = self.kernel.of(x) - dot(&times(&self.precision, &covariances), &covariances);
         (means, variance.max(LEAST_VARIANCE))
     }
 
@@ -207,14 +211,17 @@ impl Imagined {
         let (covariances, slopes): (Vec<f64>, Vec<f64>) = iter::once((1.0, 0.0)).chain(each).unzip();
         let pulls = times(&self.precision, &covariances);
         let means: Vec<f64> = self.weights.iter().map(|weights| dot(&covariances, weights)).collect();
-        let variance = self.kernel.scale - dot(&pulls, &covariances);
+        let variance = self.kernel.of(x) - dot(&pulls, &covariances);
         let mut by = Slopes { means: vec![vec![0.0; x.len()]; means.len()], variance: vec![0.0; x.len()] };
         for (axis, kind) in self.kernel.axes.iter().enumerate() {
             if *kind == Axis::Named {
                 continue;
             }
+            let of_trend = |seen: f64| self.kernel.trend * slope(x.len(), x[axis], seen);
+            by.variance[axis] += 2.0 * of_trend(x[axis]);
             for (setting, seen) in (1..).zip(&self.settings) {
-                let slope = slopes[setting] * 2.0 * (x[axis] - seen[axis]) * self.kernel.inverse[axis];
+                let of_distance = slopes[setting] * 2.0 * (x[axis] - seen[axis]) * self.kernel.inverse[axis];
+                let slope = of_distance + of_trend(seen[axis]);
                 by.variance[axis] -= 2.0 * pulls[setting] * slope;
                 for (means, weights) in by.means.iter_mut().zip(&self.weights) {
                     means[axis] += weights[setting] * slope;

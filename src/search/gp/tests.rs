@@ -24,7 +24,7 @@ fn example() -> (Data, Vec<Observation>) {
 }
 
 fn hyperparameters() -> Hyperparameters {
-    Hyperparameters { lengths: vec![-0.5, 0.3, 0.1], scale: 0.2, noise: -2.0, effect: -1.0 }
+    Hyperparameters { lengths: vec![-0.5, 0.3, 0.1], scale: 0.2, trend: -0.4, noise: -2.0, effect: -1.0 }
 }
 
 #[test]
@@ -72,9 +72,9 @@ fn averaging_settings_loses_nothing() {
     let target = Target::new(&data, &priors);
     let mine = |given: &Hyperparameters| {
         let row = given.to_row(true);
-        target.at(&row).expect("a value").0 + priors.log_density(&row, 3, &mut [0.0; 6])
+        target.at(&row).expect("a value").0 + priors.log_density(&row, 3, &mut [0.0; 7])
     };
-    let other = Hyperparameters { lengths: vec![0.4, -0.2, -1.0], scale: -0.5, noise: -1.0, effect: 0.3 };
+    let other = Hyperparameters { lengths: vec![0.4, -0.2, -1.0], scale: -0.5, trend: 0.3, noise: -1.0, effect: 0.3 };
     let (full_difference, difference) = (minus_log(&given) - minus_log(&other), mine(&given) - mine(&other));
     assert!((full_difference - difference).abs() < 1e-8, "{full_difference} and {difference}");
 
@@ -85,7 +85,7 @@ fn averaging_settings_loses_nothing() {
         let share = given.effect.exp() / data.folds() as f64;
         let column = Mat::from_fn(seen.len(), 1, |i, _| kernel.between(&x[seen[i].setting], &at).0 + share);
         let mean = (column.transpose() * factor.solve(&scores))[(0, 0)];
-        let variance = kernel.scale + share - (column.transpose() * factor.solve(&column))[(0, 0)];
+        let variance = kernel.of(&at) + share - (column.transpose() * factor.solve(&column))[(0, 0)];
         let belief = posterior.at(&at);
         assert!((belief.mean - mean).abs() < 1e-9 && (belief.variance - variance).abs() < 1e-9);
     }
@@ -147,7 +147,7 @@ fn the_improvement_s_slopes_are_those_of_finite_differences() {
     let pending = vec![vec![0.2, 1.0, 0.9], vec![0.7, 2.0, 0.3]];
     for (pending, normals) in [(vec![], vec![vec![]]), (pending, vec![vec![0.3, -1.0], vec![-0.4, 0.8]])] {
         let worlds = posterior.imagine(&pending, 0.05, &normals).expect("regular");
-        let improvement = Improvement::new(worlds, data.settings().iter().chain(&pending));
+        let improvement = Improvement::new(worlds, 0.05, data.settings().iter().chain(&pending));
         let x = [0.45, 1.0, 0.55];
         let (value, gradient) = improvement.with_slopes(&x);
         assert!((value - improvement.at(&x)).abs() < 1e-12);
@@ -240,7 +240,7 @@ fn what_all_settings_share_is_no_uncertainty() {
     let each = (0..8).flat_map(|i| (0..3).map(move |fold| (i, fold)));
     let seen = each.map(|(setting, fold)| Observation { setting, fold, score: score(setting, fold) }).collect();
     let data = Data::new(vec![Axis::Ordered], settings, seen);
-    let given = Hyperparameters { lengths: vec![-0.5], scale: 0.0, noise: -8.0, effect: 2.0 };
+    let given = Hyperparameters { lengths: vec![-0.5], scale: 0.0, trend: -1.0, noise: -8.0, effect: 2.0 };
     let posterior = Posterior::new(&data, &given).expect("regular");
     for i in 0..8 {
         let Belief { mean, variance } = posterior.at(&x(i));
