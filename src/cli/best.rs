@@ -97,7 +97,8 @@ pub(super) async fn best(args: BestArgs, settings: &Settings, format: Format) ->
             })?;
             let corrected = corrections(&reader, &record, &spec, &leaderboard, &runs).await?;
             let baseline = Baseline::read(&reader, name, Some(row)).await?;
-            let holdout = Holdout::read(&reader, name, Some(row)).await?;
+            let begun = Holdout::read(&reader, name, Some(row)).await?;
+            let holdout = begun.or_else(|| spec.folds.holdout.map(|_| Holdout::untouched()));
             Some(Best { baseline, holdout, ..Best::new(row, &leaderboard, &trials, &runs, corrected) })
         }
     };

@@ -29,6 +29,11 @@ impl Holdout {
         Ok((!rows.is_empty()).then(|| Self::of(rows, best.map(|row| row.trial))))
     }
 
+    /// Of a sweep that has one and has not come to it.
+    pub(super) fn untouched() -> Self {
+        Self::of(Vec::new(), None)
+    }
+
     fn of(rows: Vec<HoldoutRow>, best: Option<TrialId>) -> Self {
         let is_scored = |row: &HoldoutRow| row.state == RunState::Finished;
         let looks = rows.iter().filter(|row| !row.trial.is_baseline() && is_scored(row)).count();
@@ -148,6 +153,7 @@ mod tests {
             lines(vec![baseline.clone(), row(2, RunState::Failed, 0.0)], "maximize"),
             lines(vec![baseline.clone(), row(1, RunState::Finished, 0.7), row(2, RunState::Running, 0.0)], "maximize"),
             lines(vec![baseline], "maximize"),
+            Holdout::untouched().lines(&sweep("maximize")),
         ];
         insta::assert_snapshot!(told.join("\n"), @r"
         holdout: macro_f1 0.8000 ± 0.0200 on 120 documents, by trial 2 trained on all others for 5 epochs; baseline 0.7500 ± 0.0200
@@ -158,6 +164,7 @@ mod tests {
         holdout: trial 2 could not be scored: out of memory
         holdout: trial 2 is not scored yet
         the holdout was looked at once: trial 1 had 0.7000, when it was the best
+        holdout: the best trial is not scored yet
         holdout: the best trial is not scored yet
         ");
     }

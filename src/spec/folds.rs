@@ -82,9 +82,10 @@ fn share(reader: &mut Reader<'_>) -> Option<f64> {
     (share > 0.0).then_some(share)
 }
 
-/// The key is known, and of no use to a training of somebody else's.
+/// The key is of no use to a training of somebody else's.
 fn refuse_holdout(reader: &mut Reader<'_>, why: &str) {
-    if reader.ask("holdout").is_some() {
+    if reader.has("holdout") {
+        reader.ask("holdout");
         reader.problem("holdout", format!("is for the built-in trainer: {why}"));
     }
 }

@@ -80,9 +80,8 @@ impl Projection {
                 sweep_ended(db, sweep, end, at).await?;
                 rest_trials(db, sweep).await
             }
-            // its run tells
-            Fact::RefitChosen { .. } => Ok(()),
-            Fact::Measured { .. } | Fact::Saved { .. } | Fact::Predicted { .. } => Ok(()),
+            // of what was chosen its run tells
+            Fact::RefitChosen { .. } | Fact::Measured { .. } | Fact::Saved { .. } | Fact::Predicted { .. } => Ok(()),
         }
     }
 
