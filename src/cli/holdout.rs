@@ -65,7 +65,7 @@ impl Holdout {
             return format!("holdout: trial {trial} {how}{why}{}", self.others());
         }
         let note = if sweep.direction == "minimize" { " (lower is better)" } else { "" };
-        let epochs = epochs.map(|epochs| format!(" for {epochs} epochs")).unwrap_or_default();
+        let epochs = epochs.map(|count| format!(" for {}", self::epochs(count))).unwrap_or_default();
         let own = render::score_with_error(*score, *score_se);
         let baseline = match &self.baseline {
             Some(row) if row.state == RunState::Finished => {
@@ -90,6 +90,11 @@ impl Holdout {
         let times = if self.looks == 1 { "once".to_owned() } else { format!("{} times", self.looks) };
         format!("\nthe holdout was looked at {times}: {}, when it was the best", scores.join(", "))
     }
+}
+
+/// `1 epoch`, `5 epochs`
+pub(super) fn epochs(count: u32) -> String {
+    format!("{count} epoch{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -136,6 +141,11 @@ mod tests {
             holdout_score: None,
             holdout_baseline: None,
         }
+    }
+
+    #[test]
+    fn one_epoch_is_one() {
+        assert_eq!([epochs(1), epochs(5)], ["1 epoch", "5 epochs"]);
     }
 
     #[test]

@@ -171,7 +171,11 @@ impl Screen {
                 self.say(&format!("{} {why}", named(*trial)));
             }
             Fact::RefitChosen { trial, epochs } => {
-                let what = if trial.is_baseline() { String::new() } else { format!(", for {epochs} epochs") };
+                let what = if trial.is_baseline() {
+                    String::new()
+                } else {
+                    format!(", for {}", super::holdout::epochs(*epochs))
+                };
                 self.say(&format!(
                     "{} is trained on all documents but the holdout{what}, and scored on that",
                     named(*trial)
