@@ -210,7 +210,7 @@ fn decisions() {
             sweep.handle(Event::Started { run, place });
             let point = &sweep.trial(run.trial).expect("it was proposed").point;
             let loss: f64 = (0..dimensions).map(|d| (x(point, &format!("x{d}")) - 0.3).powi(2)).sum();
-            let score = loss + 0.05 * normal(1, run.trial.0 as u64, run.fold.fold);
+            let score = loss + 0.05 * normal(1, run.trial.0 as u64, run.fold.fold as u32);
             event =
                 Event::Exited { run, exit: Exit::Done(Done { score, best_epoch: 1, epochs: 1, peak_memory_mb: 1 }) };
         }

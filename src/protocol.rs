@@ -35,6 +35,9 @@ pub struct Task {
     pub threads: usize,
     /// Checkpoints go here, and are resumed from here.
     pub directory: String,
+    /// Of the run on the holdout: epochs to train for, whatever the scores. There is one, in the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refit: Option<u32>,
 }
 
 /// All that the built-in trainer has to do.
@@ -112,6 +115,8 @@ pub enum Split {
     Validation,
     /// How fast it goes, and what that costs.
     Machine,
+    /// On the documents that no fold sees.
+    Holdout,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

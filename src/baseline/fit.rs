@@ -47,7 +47,8 @@ pub fn fit(job: &Job, report: &mut dyn FnMut(Message) -> std::io::Result<()>) ->
     let mut say = |message| report(message).map_err(BaselineError::Report);
     let measured = |split, values| Message::Metric(Measurement { epoch: 1, step: scored.passes, split, values });
     say(measured(Split::Train, BTreeMap::from([("ngrams".to_owned(), scored.ngrams as f64)])))?;
-    say(measured(Split::Validation, evaluation.measures(&corpus)))?;
+    let (split, values) = evaluation.scored(job, &corpus);
+    say(measured(split, values))?;
     for chunk in evaluation.predictions(job, &corpus).chunks(PREDICTIONS) {
         say(Message::Predictions { predictions: chunk.to_vec() })?;
     }

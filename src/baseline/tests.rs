@@ -93,7 +93,7 @@ fn project(documents: &str, changes: &str) -> (tempfile::TempDir, Job) {
     std::fs::write(&path, documents).expect("is written");
     let spec = format!("data.path = {path:?}\n{changes}");
     let config = Config::parse(&spec).expect("a good file");
-    let tokens = prepare(directory.path(), &directory.path().join("cache"), &config).expect("is prepared");
+    let tokens = prepare(directory.path(), &directory.path().join("cache"), &config, None).expect("is prepared");
     let count = documents.lines().count() as u32;
     let task = Task {
         protocol: PROTOCOL,
@@ -108,6 +108,7 @@ fn project(documents: &str, changes: &str) -> (tempfile::TempDir, Job) {
         device: Device::Cpu,
         threads: 1,
         directory: directory.path().to_string_lossy().into_owned(),
+        refit: None,
     };
     let job = Job {
         task,

@@ -71,12 +71,13 @@ impl Gain {
     fn of(trial: TrialId, runs: &[RunRow]) -> Option<Self> {
         let scores = |trial: TrialId| -> BTreeMap<FoldId, f64> {
             let finished = runs.iter().filter(|row| row.run.trial == trial && row.state == RunState::Finished);
-            finished.filter_map(|row| Some((row.run.fold, row.score?))).collect()
+            let of_folds = finished.filter(|row| !row.run.fold.is_holdout());
+            of_folds.filter_map(|row| Some((row.run.fold, row.score?))).collect()
         };
         let (ours, theirs) = (scores(trial), scores(TrialId::BASELINE));
         // folds that are hard are hard for both: paired, their spread falls out
         let differences: Vec<f64> = ours.iter().filter_map(|(fold, score)| Some(score - theirs.get(fold)?)).collect();
-        let k = 1 + ours.keys().map(|fold| fold.fold).max()?;
+        let k = 1 + ours.keys().map(|fold| fold.fold as u32).max()?;
         Some(Self { trial, comparison: Comparison::of(&differences, k)? })
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::baseline::Baseline;
 use super::correction::{Corrected, corrections};
+use super::holdout::Holdout;
 use super::print::outln;
 use super::{Format, parse, render};
 use crate::failure::{Code, Failure};
@@ -35,7 +36,7 @@ struct Report {
 #[derive(Serialize)]
 struct Spent {
     runs: usize,
-    /// Of all runs together, the baseline's too.
+    /// Of all runs together, those of the baseline and on the holdout too.
     run_seconds: f64,
     /// From start to end, without breaks.
     seconds: f64,
@@ -56,6 +57,7 @@ struct Best {
     /// Of the best and those tied with it, the one whose runs took least.
     cheapest: Option<TrialId>,
     baseline: Option<Baseline>,
+    holdout: Option<Holdout>,
 }
 
 #[derive(Serialize)]
@@ -95,7 +97,9 @@ pub(super) async fn best(args: BestArgs, settings: &Settings, format: Format) ->
             })?;
             let corrected = corrections(&reader, &record, &spec, &leaderboard, &runs).await?;
             let baseline = Baseline::read(&reader, name, Some(row)).await?;
-            Some(Best::new(row, &leaderboard, &trials, &runs, corrected, baseline))
+            let begun = Holdout::read(&reader, name, Some(row)).await?;
+            let holdout = begun.or_else(|| spec.folds.holdout.map(|_| Holdout::untouched()));
+            Some(Best { baseline, holdout, ..Best::new(row, &leaderboard, &trials, &runs, corrected) })
         }
     };
     let points = || trials.iter().filter(|trial| !trial.trial.is_baseline());
@@ -128,11 +132,11 @@ impl Best {
         trials: &[TrialRow],
         runs: &[RunRow],
         corrected: Vec<Corrected>,
-        baseline: Option<Baseline>,
     ) -> Self {
         let seconds = |id: TrialId| trials.iter().find(|trial| trial.trial == id).and_then(|trial| trial.seconds);
         let finished = runs.iter().filter(|run| run.run.trial == row.trial && run.state == RunState::Finished);
-        let folds = finished.filter_map(|run| Some(Fold { fold: run.run.fold, score: run.score? })).collect();
+        let of_folds = finished.filter(|run| !run.run.fold.is_holdout());
+        let folds = of_folds.filter_map(|run| Some(Fold { fold: run.run.fold, score: run.score? })).collect();
         let others = leaderboard.iter().filter(|other| other.trial != row.trial);
         let tied: Vec<Tied> = others
             .filter(|other| other.tied_with_best == Some(true))
@@ -149,7 +153,7 @@ impl Best {
         let cheapest = took.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, trial)| trial);
         let set = row.params.iter().map(|(name, value)| format!("{name}={}", toml(value))).collect();
         let (row, seconds) = (row.clone(), seconds(row.trial));
-        Self { row, seconds, set, folds, corrected, tied, cheapest, baseline }
+        Self { row, seconds, set, folds, corrected, tied, cheapest, baseline: None, holdout: None }
     }
 }
 
@@ -198,11 +202,16 @@ impl Best {
         outln!("\nbest{so_far}: trial {trial}");
         outln!("  {objective} {}{note}, {}", render::score_with_error(Some(*score), *score_se), self.spread());
         match self.corrected.first() {
+            Some(corrected) if self.is_on_holdout() => outln!("  {corrected}"),
             Some(corrected) => outln!("  {corrected}: the number to report"),
             None if sweep.finished > 1 => {
                 outln!("  not corrected for the choice among {} trials: one fold does not tell", sweep.finished);
             }
             None => outln!("  the only finished trial: nothing was chosen, so nothing is corrected"),
+        }
+        if let Some(holdout) = &self.holdout {
+            let note = if self.is_on_holdout() { "\nthe score on the holdout is the number to report" } else { "" };
+            outln!("\n{}{note}", holdout.lines(sweep));
         }
         outln!("\n{}", self.tied(sweep));
         if let Some(baseline) = &self.baseline {
@@ -214,6 +223,10 @@ impl Best {
             let arguments: Vec<String> = self.set.iter().map(|change| format!("--set {}", quoted(change))).collect();
             outln!("or: {}", arguments.join(" "));
         }
+    }
+
+    fn is_on_holdout(&self) -> bool {
+        self.holdout.as_ref().is_some_and(Holdout::is_scored)
     }
 
     /// The folds as they stand in the order of repeats, `0.81 0.84 | 0.82 0.80`.

@@ -147,7 +147,7 @@ fn named(materials: &Materials) -> Value {
 pub(super) async fn summary(trainer: &BuiltIn, spec: &Spec, materials: &mut Materials) -> Result<String, Failure> {
     let material = materials.of(&trainer.config).await?;
     let statistics = material.corpus.statistics(&trainer.config.model);
-    let Statistics { documents, vocabulary, tokens_per_document: tokens, .. } = &statistics;
+    let Statistics { documents, held_out, vocabulary, tokens_per_document: tokens, .. } = &statistics;
     let groups = statistics.groups.map(|groups| format!(", {groups} groups")).unwrap_or_default();
     let kind = if statistics.multi_label { "labels (several a document)" } else { "classes" };
     let encoders = materials.encoders().iter().map(|(name, encoder)| format!("encoder {name}: {encoder}"));
@@ -161,6 +161,14 @@ pub(super) async fn summary(trainer: &BuiltIn, spec: &Spec, materials: &mut Mate
         tokens.max,
         100.0 * statistics.unknown_share,
     ));
+    if *held_out > 0 {
+        let all = documents + held_out;
+        let share = 100.0 * *held_out as f64 / all as f64;
+        lines.push(format!(
+            "holdout: {held_out} more documents ({share:.1} % of {all}) are in no fold; the best trial is scored on them in \
+             the end"
+        ));
+    }
     let before = lines.len();
     let mut seen = Vec::new();
     for config in spec.first_points(SETTINGS).iter().filter_map(|point| trainer.config_at(point).ok()) {

@@ -98,7 +98,7 @@ async fn optimism(units: Units, winner: usize, direction: Direction) -> Result<O
 fn fold_scores(leaderboard: &[LeaderboardRow], runs: &[RunRow]) -> Option<(Vec<Vec<f64>>, usize)> {
     let mut of: BTreeMap<TrialId, BTreeMap<FoldId, f64>> =
         leaderboard.iter().map(|row| (row.trial, BTreeMap::new())).collect();
-    for row in runs.iter().filter(|row| row.state == RunState::Finished) {
+    for row in runs.iter().filter(|row| row.state == RunState::Finished && !row.run.fold.is_holdout()) {
         if let (Some(folds), Some(score)) = (of.get_mut(&row.run.trial), row.score) {
             folds.insert(row.run.fold, score);
         }

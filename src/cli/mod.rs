@@ -8,6 +8,7 @@ mod correction;
 mod doctor;
 mod download;
 mod earlier;
+mod holdout;
 mod importance;
 mod print;
 mod progress;

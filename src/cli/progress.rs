@@ -130,7 +130,7 @@ impl Screen {
             Fact::TrialProposed { trial, point } => self.say(&format!("trial {trial}: {point}")),
             Fact::RunStarted { run, slot, place } => {
                 self.started.insert(*run, Instant::now());
-                if !run.trial.is_baseline() {
+                if is_counted(*run) {
                     self.since.get_or_insert_with(Instant::now);
                 }
                 if let Shown::Bars { slots, runs, .. } = &mut self.shown {
@@ -170,6 +170,17 @@ impl Screen {
                 self.given_up(*trial);
                 self.say(&format!("{} {why}", named(*trial)));
             }
+            Fact::RefitChosen { trial, epochs } => {
+                let what = if trial.is_baseline() {
+                    String::new()
+                } else {
+                    format!(", for {}", super::holdout::epochs(*epochs))
+                };
+                self.say(&format!(
+                    "{} is trained on all documents but the holdout{what}, and scored on that",
+                    named(*trial)
+                ));
+            }
             Fact::Converged { why } => self.say(&format!("you could stop now: {why}")),
             Fact::TrialReopened { trial } => self.say(&format!("{} is tried again", named(*trial))),
             _ => {}
@@ -187,7 +198,7 @@ impl Screen {
     /// How long it has still to go, at the pace so far. None before there is one.
     fn to_go(&self) -> Option<f64> {
         let Shown::Bars { total, slots, runs, .. } = &self.shown else { return None };
-        let of_trials = runs.iter().filter(|(run, _)| !run.trial.is_baseline());
+        let of_trials = runs.iter().filter(|(run, _)| is_counted(**run));
         let bars = of_trials.filter_map(|(_, slot)| slots.get(slot.0 as usize));
         let part: f64 = bars.map(|bar| bar.position() as f64 / bar.length().unwrap_or(1).max(1) as f64).sum();
         let passed = self.passed as f64 + part;
@@ -208,9 +219,11 @@ impl Screen {
         let took = render::duration(seconds);
         match end {
             RunEnd::Finished { score, best_epoch, epochs, .. } => {
-                self.finished += 1;
-                self.passed += u64::from(!run.trial.is_baseline());
-                *self.done.entry(run.trial).or_default() += 1;
+                if !run.fold.is_holdout() {
+                    self.finished += 1;
+                    *self.done.entry(run.trial).or_default() += 1;
+                }
+                self.passed += u64::from(is_counted(run));
                 if matches!(self.shown, Shown::Lines) {
                     let objective = &self.objective;
                     let epoch = if *epochs == 0 { String::new() } else { format!(" (epoch {best_epoch} of {epochs})") };
@@ -271,6 +284,11 @@ impl Screen {
             }
         }
     }
+}
+
+/// Whether a run takes of the time that the search is expected to take.
+fn is_counted(run: RunId) -> bool {
+    !run.trial.is_baseline() && !run.fold.is_holdout()
 }
 
 /// `trial 3`, or `baseline`.

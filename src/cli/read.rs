@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::baseline::Baseline;
+use super::holdout::Holdout;
 use super::print::{errln, outln};
 use super::{Format, importance, render};
 use crate::failure::{Code, Failure};
@@ -30,8 +31,8 @@ pub(super) struct ShowArgs {
 pub(super) struct LogsArgs {
     /// Name of the sweep
     sweep: String,
-    /// The run as it is printed elsewhere: TRIAL/FOLD, TRIAL/FOLDrREPEAT, with #ATTEMPT for one attempt; or TRIAL alone
-    /// for all its folds. The baseline's TRIAL is `baseline`
+    /// The run as it is printed elsewhere: TRIAL/FOLD, TRIAL/FOLDrREPEAT, TRIAL/holdout, with #ATTEMPT for one attempt;
+    /// or TRIAL alone for all its runs. The baseline's TRIAL is `baseline`
     run: String,
 }
 
@@ -87,9 +88,11 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     let sweep = sweep.ok_or_else(|| Failure::new(Code::Broken, format!("{name} is gone from the database")))?;
     let (trials, leaderboard) = (reader.trials(name).await?, reader.leaderboard(name).await?);
     let baseline = Baseline::read(reader, name, leaderboard.first()).await?;
+    let holdout = Holdout::read(reader, name, leaderboard.first()).await?;
     if format == Format::Json {
         render::json(&json!({
             "sweep": sweep, "trials": trials, "leaderboard": leaderboard, "baseline": baseline,
+            "holdout": holdout,
             "spec": record.spec, "overrides": record.overrides, "encoders": record.encoders,
             "project": record.project,
         }))?;
@@ -124,6 +127,9 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     }
     if let Some(baseline) = baseline {
         outln!("\n{}", baseline.line(&sweep.direction));
+    }
+    if let Some(holdout) = holdout {
+        outln!("\n{}", holdout.lines(&sweep));
     }
     let open: Vec<Vec<String>> = trials
         .iter()
@@ -176,7 +182,7 @@ async fn show_trial(reader: &Reader, record: &SweepRecord, id: TrialId, format: 
     names.dedup();
     let finished: Vec<usize> = (0..runs.len()).filter(|index| !metrics[*index].is_empty()).collect();
     if !finished.is_empty() {
-        let mut header = vec!["validation, best epoch".to_owned()];
+        let mut header = vec!["scores, best epoch".to_owned()];
         header.extend(finished.iter().map(|index| runs[*index].run.to_string()));
         let of = |name: &String| {
             let mut row = vec![name.clone()];
@@ -201,9 +207,10 @@ fn no_trial(sweep: &str, id: TrialId, trials: &[TrialRow]) -> Failure {
     Failure::new(Code::Usage, format!("{sweep} has no {what}"))
 }
 
-/// Validation metrics of a run's best epoch, which an earlier attempt may have measured.
+/// Metrics of a run's best epoch on the documents that it was scored on, which an earlier attempt may have measured.
 async fn best_epoch(reader: &Reader, sweep: &str, row: &RunRow) -> Result<Vec<MetricRow>, Failure> {
-    let wanted = |metric: &MetricRow| metric.split == Split::Validation && Some(metric.epoch) == row.best_epoch;
+    let split = if row.run.fold.is_holdout() { Split::Holdout } else { Split::Validation };
+    let wanted = |metric: &MetricRow| metric.split == split && Some(metric.epoch) == row.best_epoch;
     for attempt in (1..=row.run.attempt).rev() {
         let metrics = reader.metrics(sweep, RunId { attempt, ..row.run }).await?;
         let metrics: Vec<MetricRow> = metrics.into_iter().filter(wanted).collect();
@@ -275,14 +282,17 @@ pub(super) async fn logs(args: LogsArgs, settings: &Settings, format: Format) ->
     Ok(Code::Good)
 }
 
-/// Reads `3/1`, `3/1r2`, `3/1#2`, `baseline/0`.
+/// Reads `3/1`, `3/1r2`, `3/1#2`, `baseline/0`, `3/holdout`.
 fn parse_run(text: &str) -> Result<RunId, Failure> {
     let parse = || -> Option<RunId> {
         let (rest, attempt) =
             text.split_once('#').map_or(Some((text, 1)), |(rest, n)| Some((rest, n.parse().ok()?)))?;
         let (trial, fold) = rest.split_once('/')?;
+        if fold == FoldId::HOLDOUT.to_string() {
+            return Some(RunId { trial: trial.parse().ok()?, fold: FoldId::HOLDOUT, attempt });
+        }
         let (fold, repeat) = fold.split_once('r').map_or(Some((fold, 0)), |(fold, n)| Some((fold, n.parse().ok()?)))?;
-        let fold = FoldId { repeat, fold: fold.parse().ok()? };
+        let fold = FoldId { repeat, fold: fold.parse::<u16>().ok()?.into() };
         Some(RunId { trial: trial.parse().ok()?, fold, attempt })
     };
     parse().ok_or_else(|| Failure::new(Code::Usage, format!("{text:?} is no run: write TRIAL/FOLD, such as 3/1")))

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::baseline::Baseline;
 use super::earlier::earlier;
+use super::holdout::Holdout;
 use super::print::{errln, outln};
 use super::progress::Screen;
 use super::ready::Ready;
@@ -88,7 +89,7 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     })?;
     let earlier = earlier(&settings.db, &spec.search, &spec.values()).await?;
     let rows = reader.runs(&record.name).await?;
-    let of_trials = rows.iter().filter(|row| !row.run.trial.is_baseline());
+    let of_trials = rows.iter().filter(|row| !row.run.trial.is_baseline() && !row.run.fold.is_holdout());
     let finished = of_trials.filter(|row| row.state == RunState::Finished).count();
     let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs(&spec).saturating_sub(finished))?;
     let Ready { launcher, .. } = Ready::make(&spec, &record.project, settings, &slots, Some(&record)).await?;
@@ -123,6 +124,7 @@ struct Outcome {
     sweep: SweepRow,
     leaderboard: Vec<LeaderboardRow>,
     baseline: Option<Baseline>,
+    holdout: Option<Holdout>,
 }
 
 impl Voyage {
@@ -148,7 +150,7 @@ impl Voyage {
         }
         Ok(match end {
             SweepEnd::Stopped { .. } => Code::Interrupted,
-            SweepEnd::Finished | SweepEnd::Enough { .. } if outcome.sweep.failed > 0 => Code::RunsFailed,
+            SweepEnd::Finished | SweepEnd::Enough { .. } if outcome.has_failures() => Code::RunsFailed,
             SweepEnd::Finished | SweepEnd::Enough { .. } => Code::Good,
         })
     }
@@ -159,11 +161,18 @@ async fn outcome(store: &Store, name: &str) -> Result<Outcome, Failure> {
     let sweep = sweep.ok_or_else(|| Failure::new(Code::Broken, format!("{name} is gone from the database")))?;
     let leaderboard = store.reader().leaderboard(name).await?;
     let baseline = Baseline::read(store.reader(), name, leaderboard.first()).await?;
-    Ok(Outcome { sweep, leaderboard, baseline })
+    let holdout = Holdout::read(store.reader(), name, leaderboard.first()).await?;
+    Ok(Outcome { sweep, leaderboard, baseline, holdout })
+}
+
+impl Outcome {
+    fn has_failures(&self) -> bool {
+        self.sweep.failed > 0 || self.holdout.as_ref().is_some_and(Holdout::has_failed)
+    }
 }
 
 fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
-    let Outcome { sweep, leaderboard, baseline } = outcome;
+    let Outcome { sweep, leaderboard, baseline, holdout } = outcome;
     let SweepRow { sweep: name, finished, failed, trials, seconds, .. } = sweep;
     let took = render::duration(*seconds);
     outln!();
@@ -185,13 +194,16 @@ fn print(outcome: &Outcome, end: &SweepEnd, database: &Path) {
     if let Some(baseline) = baseline {
         outln!("{}\n", baseline.line(&sweep.direction));
     }
+    if let Some(holdout) = holdout {
+        outln!("{}\n", holdout.lines(sweep));
+    }
     let db =
         if database.as_os_str() == "experiments.db" { String::new() } else { format!(" --db {}", database.display()) };
     let next: &[(String, &str)] = &match (end, leaderboard.first()) {
         (SweepEnd::Stopped { .. }, _) => vec![(format!("sweep resume {name}{db}"), "to go on")],
-        (SweepEnd::Finished | SweepEnd::Enough { .. }, _) if *failed > 0 => vec![
-            (format!("sweep show {name}{db}"), "why trials failed"),
-            (format!("sweep resume {name} --retry-failed{db}"), "to try them again"),
+        (SweepEnd::Finished | SweepEnd::Enough { .. }, _) if outcome.has_failures() => vec![
+            (format!("sweep show {name}{db}"), "what failed, and why"),
+            (format!("sweep resume {name} --retry-failed{db}"), "to try it again"),
         ],
         (SweepEnd::Finished | SweepEnd::Enough { .. }, Some(best)) => vec![
             (format!("sweep best {name}{db}"), "its parameters, its rivals, which score to report"),

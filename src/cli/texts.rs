@@ -235,7 +235,7 @@ mod tests {
         let spec = Spec::parse("x", &format!("data.path = \"a.jsonl\"\n{keys}"), &[]).expect("a good file");
         let Trainer::BuiltIn(trainer) = &spec.trainer else { panic!("a program") };
         let config = &trainer.config;
-        let path = prepare(directory.path(), directory.path(), config).expect("prepared");
+        let path = prepare(directory.path(), directory.path(), config, None).expect("prepared");
         let statistics = Corpus::open(&path).expect("a corpus").statistics(&config.model);
         let warnings = warnings(&statistics, config, &spec);
         format!("{}\n\n{}", describe(&statistics, &config.model), warnings.join("\n"))

@@ -124,7 +124,7 @@ impl Answers {
             let sound = row.probabilities.len() == classes && row.probabilities.iter().all(|p| p.is_finite());
             answers.truth.push(labels.filter(|_| sound).ok_or_else(|| damaged(&row.document))?);
             answers.probabilities.extend(row.probabilities.iter().map(|p| f64::from(*p)));
-            answers.folds.push([row.fold.repeat, row.fold.fold]);
+            answers.folds.push([row.fold.repeat, row.fold.fold as u32]);
         }
         Ok(answers)
     }

@@ -8,6 +8,7 @@
 
 mod bootstrap;
 mod out_of_fold;
+mod sampling;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 pub use bootstrap::{Bootstrap, Optimism, Units};
 pub use out_of_fold::{Labels, OutOfFold};
+pub use sampling::Resampling;
 pub use tibshirani::tibshirani;
 
 /// A difference beyond chance: two-sided.

@@ -183,8 +183,7 @@ async fn built_in_job(trainer: &BuiltIn, materials: &mut Materials, task: Task) 
         // the only run that reads the text itself
         config.data.path = materials.project().join(&config.data.path).to_string_lossy().into_owned();
     }
-    let fold = task.run.fold;
-    let (train, validation) = material.folds.split(fold.repeat, fold.fold);
+    let (train, validation) = material.split(task.run.fold);
     Ok(Job { task, config, documents: material.path.to_string_lossy().into_owned(), train, validation })
 }
 

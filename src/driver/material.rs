@@ -11,6 +11,7 @@ use super::slots::Slots;
 use crate::protocol::Device;
 use crate::search::space::Point;
 use crate::spec::{BuiltIn, Config, Encoder, FoldPlan, Precision, Problems, Spec};
+use crate::sweep::FoldId;
 use crate::text::folds::{FoldError, Folds, Labels};
 use crate::text::{Corpus, CorpusError, prepare};
 
@@ -18,8 +19,8 @@ use crate::text::{Corpus, CorpusError, prepare};
 pub enum MaterialError {
     #[error(transparent)]
     Corpus(#[from] CorpusError),
-    #[error("{}", explain(reason, classes))]
-    Folds { reason: FoldError, classes: Vec<String> },
+    #[error("{}{}", explain(reason, classes), if *held_out > 0 { format!("; {held_out} are held out") } else { String::new() })]
+    Folds { reason: FoldError, classes: Vec<String>, held_out: usize },
     #[error("model.{key}: {what}")]
     Model { key: &'static str, what: String },
     #[error("train.{key}: {what}")]
@@ -60,7 +61,22 @@ fn explain(error: &FoldError, classes: &[String]) -> String {
 pub struct Material {
     pub corpus: Corpus,
     pub path: PathBuf,
-    pub folds: Folds,
+    /// Of the places in `rest`.
+    folds: Folds,
+    /// The documents that are not held out, ascending.
+    rest: Vec<u32>,
+}
+
+impl Material {
+    /// The documents to train on and those to be scored on, both ascending: of a fold, or of the holdout.
+    pub fn split(&self, fold: FoldId) -> (Vec<u32>, Vec<u32>) {
+        if fold.is_holdout() {
+            return (self.rest.clone(), self.corpus.holdout().to_vec());
+        }
+        let (train, validation) = self.folds.split(fold.repeat, fold.fold as u32);
+        let documents = |places: Vec<u32>| places.into_iter().map(|place| self.rest[place as usize]).collect();
+        (documents(train), documents(validation))
+    }
 }
 
 /// All materials of a sweep, by what they are made from.
@@ -170,23 +186,29 @@ fn check_labels(config: &Config, corpus: &Corpus) -> Result<(), MaterialError> {
 }
 
 fn make(project: &Path, cache: &Path, plan: &FoldPlan, config: &Config) -> Result<Material, MaterialError> {
-    let path = prepare(project, cache, config)?;
+    let path = prepare(project, cache, config, plan.held_out())?;
     let corpus = Corpus::open(&path)?;
-    let documents = 0..corpus.documents();
+    let rest = corpus.rest();
+    let documents = rest.iter().map(|document| *document as usize);
     let classes = corpus.classes().len();
     let folds = if corpus.is_multi_label() {
         let of: Vec<Vec<u32>> = documents.map(|document| corpus.labels(document).to_vec()).collect();
-        plan_folds(Labels::Multi { of: &of, classes }, &corpus, plan)
+        plan_folds(Labels::Multi { of: &of, classes }, &corpus, &rest, plan)
     } else {
         let of: Vec<u32> = documents.map(|document| corpus.labels(document)[0]).collect();
-        plan_folds(Labels::Single { of: &of, classes }, &corpus, plan)
+        plan_folds(Labels::Single { of: &of, classes }, &corpus, &rest, plan)
     }?;
-    Ok(Material { corpus, path, folds })
+    Ok(Material { corpus, path, folds, rest })
 }
 
-fn plan_folds(labels: Labels<'_>, corpus: &Corpus, plan: &FoldPlan) -> Result<Folds, MaterialError> {
-    Folds::plan(labels, corpus.groups(), plan.k, plan.repeats, plan.stratify, plan.seed)
-        .map_err(|reason| MaterialError::Folds { reason, classes: corpus.classes().to_vec() })
+fn plan_folds(labels: Labels<'_>, corpus: &Corpus, rest: &[u32], plan: &FoldPlan) -> Result<Folds, MaterialError> {
+    let groups: Option<Vec<u32>> =
+        corpus.groups().map(|groups| rest.iter().map(|document| groups[*document as usize]).collect());
+    let failed = |reason| {
+        let (classes, held_out) = (corpus.classes().to_vec(), corpus.holdout().len());
+        MaterialError::Folds { reason, classes, held_out }
+    };
+    Folds::plan(labels, groups.as_deref(), plan.k, plan.repeats, plan.stratify, plan.seed).map_err(failed)
 }
 
 /// What tokens and folds are made from.
@@ -196,4 +218,63 @@ fn material_key(config: &Config) -> String {
         Encoder::Pretrained(at) => at.name.clone(),
     };
     serde_json::json!([config.data, config.text, encoder]).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Thirty documents of two classes, in groups of three.
+    fn material(keys: &str) -> Result<(tempfile::TempDir, Arc<Material>), MaterialError> {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let row = |n: u32| serde_json::json!({ "text": "甲乙", "label": n % 2, "who": n / 3 }).to_string();
+        let rows: Vec<String> = (0..30).map(row).collect();
+        std::fs::write(directory.path().join("a.jsonl"), rows.join("\n")).expect("written");
+        let text = format!("data.path = \"a.jsonl\"\n{keys}\nfolds.k = 3\nfolds.repeats = 2\n");
+        let spec = Spec::parse("x", &text, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        let config = Config::parse(&text).expect("a good file");
+        let made = make(directory.path(), &directory.path().join("cache"), &spec.folds, &config)?;
+        Ok((directory, Arc::new(made)))
+    }
+
+    fn folds() -> impl Iterator<Item = FoldId> {
+        (0..2).flat_map(|repeat| (0..3).map(move |fold| FoldId { repeat, fold }))
+    }
+
+    #[test]
+    fn no_fold_sees_the_holdout() {
+        for keys in ["", "data.group = \"who\"", "folds.stratify = false"] {
+            let (_directory, material) = material(&format!("{keys}\nfolds.holdout = 0.2")).expect("is made");
+            let (rest, held) = material.split(FoldId::HOLDOUT);
+            let all: BTreeSet<u32> = rest.iter().chain(&held).copied().collect();
+            assert_eq!((rest.len() + held.len(), all.len(), held.len()), (30, 30, 6), "{keys}");
+            for fold in folds() {
+                let (train, validation) = material.split(fold);
+                let mut seen: Vec<u32> = train.into_iter().chain(validation).collect();
+                seen.sort_unstable();
+                assert_eq!(seen, rest, "{keys}: {fold}");
+            }
+            if keys.contains("group") {
+                let groups: BTreeSet<u32> = held.iter().map(|document| document / 3).collect();
+                assert_eq!(groups.len(), 2, "whole groups");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_holdout_all_documents_are_in_the_folds() {
+        let (_directory, material) = material("").expect("is made");
+        for fold in folds() {
+            let (train, validation) = material.split(fold);
+            assert_eq!((train.len(), validation.len()), (20, 10));
+        }
+    }
+
+    #[test]
+    fn too_few_documents_beside_the_holdout_are_said_to_be() {
+        let error = material("folds.holdout = 0.5\ndata.label = \"who\"").expect_err("three a class").to_string();
+        insta::assert_snapshot!(error, @r#"folds.k: class "0" has fewer documents (1) than there are folds (3); lower folds.k, add documents, or set folds.stratify = false; 15 are held out"#);
+    }
 }

@@ -24,9 +24,9 @@ impl Meter {
         Ok(Self { before: Elapsed { seconds, device_seconds }, since: Instant::now(), running: BTreeMap::new() })
     }
 
-    /// The baseline takes no device.
+    /// The baseline takes no device, and what comes after the search is none of its budget.
     pub(super) fn start(&mut self, run: RunId) {
-        if !run.trial.is_baseline() {
+        if !run.trial.is_baseline() && !run.fold.is_holdout() {
             self.running.insert(run, Instant::now());
         }
     }

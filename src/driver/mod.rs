@@ -332,6 +332,7 @@ impl Driver<'_> {
             device: slot.device,
             threads: slots.threads,
             directory: directory.to_string_lossy().into_owned(),
+            refit: self.sweep.refit_epochs(run),
         };
         let log = log_path(database, &record.name, run);
         let launch = self.campaign.launcher.launch(task, &slot, &self.program, log).await?;

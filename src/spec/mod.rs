@@ -27,7 +27,7 @@ use serde_json::Value;
 pub use aggregator::{Activation, Aggregator, AggregatorKind, DocumentPooling, Lstm, NormPlace, Transformer};
 pub use data::{Data, Format, LabelColumn, Normalization, Text};
 pub use earlier::Lesson;
-pub use folds::FoldPlan;
+pub use folds::{FoldPlan, Holdout};
 pub use model::{
     Encoder, Keep, LabelAttention, LabelEmbeddings, Model, Scratch, SegmentLayers, SegmentPooling, SegmentPositions,
     Segmentation, TokenizerKind,

@@ -196,6 +196,9 @@ fn refused_points_are_counted_and_left_out() {
 #[test]
 fn a_loop_of_ones_own_needs_only_a_search() {
     let only = |text: &str| SearchOnly::parse("x", text, &[]);
+    let held_out =
+        only("folds.holdout = 0.2\n[search.space]\n\"lr\" = [1, 2]").expect_err("nothing is held out").to_string();
+    assert!(held_out.contains("folds.holdout: is for the built-in trainer"), "{held_out}");
     let good = only("[search]\nobjective = \"anything\"\n[search.space]\n\"x y\" = { low = 0.0, high = 1.0 }\nn = [1]");
     assert_snapshot!(good.expect_err("a grid of floats"), @"  search.space: x y: a grid needs values: { values = [...] }, or integers with low, high and step  (line 3)");
     let good = only(

@@ -162,6 +162,10 @@ fn problems_one_by_one() {
         ("devices", with("resources.devices = \"gpu\"")),
         ("normalization", with("text.normalize = [\"nfck\"]")),
         ("objective of the other task", with("search.objective = \"subset_accuracy\"")),
+        ("holdout", with("folds.holdout = 0.6")),
+        ("no holdout", with("folds.holdout = -0.1")),
+        ("holdout in words", with("folds.holdout = \"15 %\"")),
+        ("holdouts to choose from", problems("data.path = \"a.csv\"\n[search.space]\n\"folds.holdout\" = [0.1, 0.2]")),
         ("no such section", problems("data.path = \"a.csv\"\n[search.space]\n\"folds.k\" = [2, 3]")),
         ("misspelt parameter", problems("data.path = \"a.csv\"\n[search.space]\n\"train.learning_rte\" = [2, 3]")),
         ("bad value", problems("data.path = \"a.csv\"\n[search.space]\n\"model.stride\" = [64, 127]")),
@@ -341,6 +345,7 @@ fn programs_that_cannot_be_trainers() {
         ("no variables", format!("{good}\ntrainer.env = [\"A=b\"]")),
         ("a baseline", format!("baseline = true\n{good}")),
         ("stratified folds", format!("{good}\nfolds.stratify = true\nfolds.k = 0")),
+        ("a holdout", format!("{good}\nfolds.holdout = 0.15")),
         ("no objective", "trainer.command = [\"python3\"]".to_owned()),
         ("no direction", "trainer.command = [\"python3\"]\nsearch.objective = \"loss\"".to_owned()),
         ("misspelt section", good.replace("trainer", "trainr")),
@@ -380,4 +385,16 @@ fn keys_without_effect_are_told() {
     assert_eq!(unread(&format!("{}{labels}{space}", layers.replace(", layers = 0", ""))), "");
     let defaults = "model.label_attention = \"none\"\nmodel.aggregator.layers = 0";
     assert_eq!(unread(defaults), "", "what nobody wrote needs no warning");
+}
+
+#[test]
+fn a_holdout_is_a_share_or_nothing() {
+    let holdout = |lines: &str| {
+        let spec = Spec::parse("x", &format!("{lines}{GOOD}"), &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        spec.folds.held_out().map(|Holdout { share, seed, stratify }| (share, seed, stratify))
+    };
+    assert_eq!(holdout(""), None);
+    assert_eq!(holdout("folds.holdout = 0"), None);
+    assert_eq!(holdout("folds.holdout = 0.5"), Some((0.5, 17, true)));
+    assert_eq!(holdout("folds = { holdout = 0.15, seed = 3, stratify = false }"), Some((0.15, 3, false)));
 }

@@ -19,8 +19,8 @@ pub use layout::{fold_directory, log_path, sweep_directory};
 pub use query::{Cell, Column, Table, View, schema};
 pub use read::Reader;
 pub use rows::{
-    CheckpointRow, GivenUp, LeaderboardRow, MetricRow, PredictionRow, Recorded, RunRow, RunState, SweepRecord,
-    SweepRow, SweepState, TrialRow, TrialState,
+    CheckpointRow, GivenUp, HoldoutRow, LeaderboardRow, MetricRow, PredictionRow, Recorded, RunRow, RunState,
+    SweepRecord, SweepRow, SweepState, TrialRow, TrialState,
 };
 pub use writer::Writer;
 

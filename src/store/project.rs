@@ -44,8 +44,8 @@ impl Projection {
                 self.lifecycle(db, sweep, at, lifecycle).await?;
             }
         }
-        // A trial is reopened before its sweep resumes: the time between its sessions is nobody's.
-        if !matches!(fact, Fact::TrialReopened { .. }) {
+        // What failed gets its chance before the sweep resumes: the time between its sessions is nobody's.
+        if !matches!(fact, Fact::TrialReopened { .. } | Fact::RefitChosen { .. }) {
             self.touched.insert(sweep, at);
         }
         Ok(())
@@ -80,7 +80,8 @@ impl Projection {
                 sweep_ended(db, sweep, end, at).await?;
                 rest_trials(db, sweep).await
             }
-            Fact::Measured { .. } | Fact::Saved { .. } | Fact::Predicted { .. } => Ok(()),
+            // of what was chosen its run tells
+            Fact::RefitChosen { .. } | Fact::Measured { .. } | Fact::Saved { .. } | Fact::Predicted { .. } => Ok(()),
         }
     }
 

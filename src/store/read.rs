@@ -10,7 +10,8 @@ use super::SweepKey;
 use super::error::{StoreError, failed};
 use super::open;
 use super::rows::{
-    CheckpointRow, LeaderboardRow, MetricRow, PredictionRow, Recorded, RunRow, SweepRecord, SweepRow, TrialRow,
+    CheckpointRow, HoldoutRow, LeaderboardRow, MetricRow, PredictionRow, Recorded, RunRow, SweepRecord, SweepRow,
+    TrialRow,
 };
 use crate::protocol::Split;
 use crate::search::History;
@@ -108,9 +109,9 @@ impl Reader {
         self.all(sqlx::query("select * from trials where sweep = ? order by trial").bind(sweep)).await
     }
 
-    /// In the order of trial, repeat, fold, attempt.
+    /// In the order of trial, repeat, fold, attempt; of each trial the one on the holdout last.
     pub async fn runs(&self, sweep: &str) -> Result<Vec<RunRow>, StoreError> {
-        let query = sqlx::query("select * from runs where sweep = ? order by trial, repeat, fold, attempt");
+        let query = sqlx::query("select * from runs where sweep = ? order by trial, fold < 0, repeat, fold, attempt");
         self.all(query.bind(sweep)).await
     }
 
@@ -120,11 +121,16 @@ impl Reader {
         self.all(query.bind(sweep)).await
     }
 
-    /// Seconds of all runs together, the baseline's aside. One that is lost counts to its coordinator's last sign of life.
+    /// What was scored on the holdout, the baseline first.
+    pub async fn holdout(&self, sweep: &str) -> Result<Vec<HoldoutRow>, StoreError> {
+        self.all(sqlx::query("select * from holdout where sweep = ? order by trial").bind(sweep)).await
+    }
+
+    /// Seconds of all runs of folds together, the baseline's aside. One that is lost counts to its coordinator's last sign of life.
     pub async fn device_seconds(&self, sweep: SweepKey) -> Result<f64, StoreError> {
         let query = sqlx::query_scalar(
             "select coalesce(sum(coalesce(r.ended_ms, max(r.started_ms, s.touched_ms)) - r.started_ms), 0) / 1000.0 \
-             from sweep s join trial t on t.sweep = s.id join run r on r.trial = t.id where s.id = ? and t.number >= 0",
+             from sweep s join trial t on t.sweep = s.id join run r on r.trial = t.id where s.id = ? and t.number >= 0 and r.fold >= 0",
         );
         query.bind(sweep.0).fetch_one(&self.pool).await.map_err(failed(&self.path, "read"))
     }
@@ -161,6 +167,7 @@ impl Reader {
             Split::Train => "train",
             Split::Validation => "validation",
             Split::Machine => "machine",
+            Split::Holdout => "holdout",
         };
         let query = sqlx::query(
             "select * from metrics where sweep = ? and name = ? and split = ? \
@@ -181,7 +188,7 @@ impl Reader {
             "select r.repeat, r.fold, d.name as document, p.label, p.predicted, p.confidence, p.probabilities \
              from sweep s join trial t on t.sweep = s.id join run r on r.trial = t.id \
              join prediction p on p.run = r.id join document d on d.id = p.document \
-             where s.name = ? and t.number = ? and r.state = 'finished' order by r.repeat, r.fold, p.document",
+             where s.name = ? and t.number = ? and r.fold >= 0 and r.state = 'finished' order by r.repeat, r.fold, p.document",
         );
         self.all(query.bind(sweep).bind(trial.0)).await
     }

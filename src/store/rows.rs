@@ -73,6 +73,9 @@ pub struct SweepRow {
     pub folds_saved: u32,
     /// Why it could stop before its budget is spent.
     pub converged: Option<String>,
+    /// Of the best trial, once it was scored there.
+    pub holdout_score: Option<f64>,
+    pub holdout_baseline: Option<f64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -143,6 +146,24 @@ pub struct PredictionRow {
     pub confidence: f64,
     /// One a class, in the order of the sweep's classes.
     pub probabilities: Vec<f32>,
+}
+
+/// A trial that was chosen to be scored on the holdout.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HoldoutRow {
+    pub trial: TrialId,
+    /// Of its newest attempt.
+    pub state: RunState,
+    pub score: Option<f64>,
+    /// None of a single document or group.
+    pub score_se: Option<f64>,
+    /// Documents that it was scored on.
+    pub documents: u32,
+    /// For which it was trained on all others.
+    pub epochs: Option<u32>,
+    /// Mean over its folds.
+    pub folds_score: Option<f64>,
+    pub why: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -322,6 +343,21 @@ impl FromRow<'_, SqliteRow> for PredictionRow {
             // SQLite keeps NaN as null
             confidence: row.try_get::<Option<f64>, _>("confidence")?.unwrap_or(f64::NAN),
             probabilities: chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for HoldoutRow {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            trial: TrialId(row.try_get("trial")?),
+            state: row.try_get("state")?,
+            score: row.try_get("score")?,
+            score_se: row.try_get("score_se")?,
+            documents: row.try_get("documents")?,
+            epochs: row.try_get("epochs")?,
+            folds_score: row.try_get("folds_score")?,
+            why: row.try_get("why")?,
         })
     }
 }

@@ -303,6 +303,7 @@ pub(super) async fn measured(
         Split::Train => 0,
         Split::Validation => 1,
         Split::Machine => 2,
+        Split::Holdout => 3,
     })
     .bind(moment.epoch)
     .bind(moment.step as i64)

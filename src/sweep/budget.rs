@@ -52,12 +52,13 @@ impl Sweep {
         run.attempt == 1 && !run.trial.is_baseline() && !self.slots.contains(&Some(run))
     }
 
-    /// Folds that were started, or are about to be; the baseline's aside.
+    /// Folds that were started, or are about to be; the baseline's and the holdout aside.
     fn begun(&self) -> u32 {
         let begun: usize = self.of_space().map(|(_, trial)| trial.begun().count()).sum();
         let starting = self.slots.iter().flatten().filter(|run| {
             run.attempt == 1
                 && !run.trial.is_baseline()
+                && !run.fold.is_holdout()
                 && !self.trial(run.trial).is_some_and(|trial| trial.begun().any(|fold| fold == run.fold))
         });
         (begun + starting.count()) as u32

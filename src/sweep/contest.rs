@@ -130,6 +130,6 @@ impl Sweep {
     /// A trial's finished folds, numbered across the repeats.
     pub(super) fn numbered<'t>(&self, trial: &'t Trial) -> impl Iterator<Item = (u32, f64)> + use<'t> {
         let k = self.plan.spec.folds.k;
-        trial.scores().map(move |(FoldId { repeat, fold }, score)| (repeat * k + fold, score))
+        trial.scores().map(move |(FoldId { repeat, fold }, score)| (repeat * k + fold as u32, score))
     }
 }

@@ -24,11 +24,21 @@ impl TrialId {
     }
 }
 
-/// One fold of one repeat of the cross-validation.
+/// One fold of one repeat of the cross-validation; [`FoldId::HOLDOUT`] is none of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FoldId {
     pub repeat: u32,
-    pub fold: u32,
+    pub fold: i32,
+}
+
+impl FoldId {
+    /// All documents that are not held out are trained on, and those that are scored: the last thing that happens to the
+    /// best trial. The numbers from 0 on, over which scores are averaged and compared, stay those of the folds.
+    pub const HOLDOUT: Self = Self { repeat: 0, fold: -1 };
+
+    pub fn is_holdout(self) -> bool {
+        self == Self::HOLDOUT
+    }
 }
 
 /// One attempt (from 1) at one fold of one trial.
@@ -87,6 +97,11 @@ pub enum Fact {
     /// What is left to gain is less than what cross-validation can tell. Said once.
     Converged {
         why: String,
+    },
+    /// A trial is trained again on all documents that are not held out, for so many epochs, and scored on those that are.
+    RefitChosen {
+        trial: TrialId,
+        epochs: u32,
     },
     /// A failed trial gets another chance.
     TrialReopened {
@@ -196,9 +211,16 @@ impl FromStr for TrialId {
     }
 }
 
+/// `0`, `0r1` in repeat 1, or `holdout`: also the name of its directory.
 impl fmt::Display for FoldId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.repeat == 0 { write!(f, "{}", self.fold) } else { write!(f, "{}r{}", self.fold, self.repeat) }
+        if self.is_holdout() {
+            f.write_str("holdout")
+        } else if self.repeat == 0 {
+            write!(f, "{}", self.fold)
+        } else {
+            write!(f, "{}r{}", self.fold, self.repeat)
+        }
     }
 }
 

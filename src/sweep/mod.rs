@@ -6,6 +6,7 @@
 mod budget;
 mod contest;
 mod fact;
+mod holdout;
 mod next;
 mod trial;
 
@@ -20,6 +21,7 @@ use crate::search::space::Point;
 use crate::search::{self, Earlier, History, Proposal, Tried, TriedState};
 use crate::spec::Spec;
 use contest::{LazyForecast, Step};
+use holdout::Refit;
 use trial::{FoldState, Trial};
 
 /// What a sweep is to do; it does not change while it runs.
@@ -122,6 +124,8 @@ pub struct Sweep {
     elapsed: Elapsed,
     /// Why it could stop before its budget says so.
     converged: Option<String>,
+    /// Trials that were chosen to be scored on the holdout.
+    refits: BTreeMap<TrialId, Refit>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -142,7 +146,8 @@ impl Sweep {
     pub fn new(plan: Plan) -> Self {
         let slots = vec![None; plan.slots as usize];
         let (phase, trials) = (Phase::Running, BTreeMap::new());
-        Self { plan, phase, trials, slots, elapsed: Elapsed::default(), converged: None }
+        let (elapsed, converged, refits) = (Elapsed::default(), None, BTreeMap::new());
+        Self { plan, phase, trials, slots, elapsed, converged, refits }
     }
 
     /// The state that these facts lead to.
@@ -224,7 +229,7 @@ impl Sweep {
                 self.trials.insert(*trial, Trial::new(point.clone(), &self.plan.spec.folds));
             }
             Fact::RunStarted { run, slot, .. } => {
-                if let Some(trial) = self.trials.get_mut(&run.trial) {
+                if let Some(trial) = self.owner(*run) {
                     trial.set(run.fold, FoldState::Running { attempt: run.attempt });
                 }
                 if let Some(place) = self.slots.get_mut(slot.0 as usize) {
@@ -232,7 +237,7 @@ impl Sweep {
                 }
             }
             Fact::RunEnded { run, end } => {
-                if let Some(trial) = self.trials.get_mut(&run.trial) {
+                if let Some(trial) = self.owner(*run) {
                     trial.end_run(*run, end);
                 }
                 for slot in self.slots.iter_mut().filter(|slot| **slot == Some(*run)) {
@@ -256,6 +261,7 @@ impl Sweep {
                     trial.measure(run.fold, epoch, score);
                 }
             }
+            Fact::RefitChosen { trial, epochs } => self.choose_refit(*trial, *epochs),
             Fact::Converged { why } => self.converged = Some(why.clone()),
             Fact::SweepEnded { end } => self.phase = Phase::Ended(end.clone()),
             Fact::Saved { .. } | Fact::Predicted { .. } => {}
@@ -284,6 +290,9 @@ impl Effects<'_> {
                     self.sweep.trials().filter(|(_, trial)| trial.failed()).map(|(id, _)| id).collect();
                 for trial in failed {
                     self.record(Fact::TrialReopened { trial });
+                }
+                for (trial, epochs) in self.sweep.failed_refits() {
+                    self.record(Fact::RefitChosen { trial, epochs });
                 }
             }
             Event::Started { run, place } => {
@@ -324,7 +333,8 @@ impl Effects<'_> {
     fn begin(&mut self) {
         let first = self.sweep.trials.is_empty();
         self.record(if first { Fact::SweepStarted } else { Fact::SweepResumed });
-        for run in self.sweep.trials().flat_map(|(id, trial)| trial.running(id)).collect::<Vec<_>>() {
+        let of_folds = self.sweep.trials().flat_map(|(id, trial)| trial.running(id));
+        for run in of_folds.chain(self.sweep.running_refits()).collect::<Vec<_>>() {
             let lost = || RunEnd::Interrupted { why: "lost: its coordinator ended".to_owned() };
             let end = if self.given_up(run).is_some() { self.pruned(run) } else { lost() };
             self.record(Fact::RunEnded { run, end });
@@ -434,7 +444,7 @@ impl Effects<'_> {
         while self.sweep.phase == Phase::Running
             && let Some(slot) = self.sweep.slots.iter().position(Option::is_none)
         {
-            let Some(run) = self.next() else {
+            let Some(run) = self.next().or_else(|| self.next_refit()) else {
                 break;
             };
             self.sweep.slots[slot] = Some(run);
@@ -443,7 +453,7 @@ impl Effects<'_> {
         if self.sweep.slots.iter().any(Option::is_some) {
             return;
         }
-        let is_left = || self.sweep.is_open() || self.sweep.next_point().is_some();
+        let is_left = || self.sweep.is_open() || self.sweep.next_point().is_some() || self.sweep.is_refit_left();
         let end = match &self.sweep.phase {
             Phase::Ended(_) => return,
             Phase::Running => match self.sweep.no_room() {
@@ -471,6 +481,14 @@ impl Effects<'_> {
                 self.sweep.trial(trial)?.waiting(trial).next()
             }
         }
+    }
+
+    /// The run on all documents that are not held out, once the search is over: of the best trial, and of the baseline.
+    fn next_refit(&mut self) -> Option<RunId> {
+        for (trial, epochs) in self.sweep.unchosen_refits() {
+            self.record(Fact::RefitChosen { trial, epochs });
+        }
+        self.sweep.waiting_refits().next()
     }
 
     fn slot_of(&self, run: RunId) -> Option<SlotId> {

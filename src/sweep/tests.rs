@@ -11,6 +11,7 @@ use crate::protocol::Split;
 use crate::spec::{Prune, Race};
 
 mod contests;
+mod holdout;
 
 /// Without a race.
 fn plan(values: &[i64], k: u32, slots: u32) -> Plan {
@@ -28,7 +29,7 @@ fn with_baseline(plan: &Plan) -> Plan {
 }
 
 fn run(trial: i32, fold: u32, attempt: u32) -> RunId {
-    RunId { trial: TrialId(trial), fold: FoldId { repeat: 0, fold }, attempt }
+    RunId { trial: TrialId(trial), fold: FoldId { repeat: 0, fold: fold as i32 }, attempt }
 }
 
 fn started(run: RunId) -> Event {
@@ -217,10 +218,10 @@ fn fate() -> impl Strategy<Value = Fate> {
 proptest! {
     /// A run is handed out once, a slot holds one run, a trial ends once, nothing starts after a stop, the recorded
     /// facts replay to the same state, and a baseline takes no point from the space. Whatever is given up, the best has
-    /// all its folds, and nobody is given up without a best.
+    /// all its folds, and nobody is given up without a best. Nothing is scored on the holdout beside a fold, nor twice.
     #[test]
     fn laws(
-        slots in 1u32..5, k in 1u32..4, trials in 1i64..6, baseline: bool,
+        slots in 1u32..5, k in 1u32..4, trials in 1i64..6, baseline: bool, holdout: bool,
         race in prop_oneof![Just(Race::Off), Just(Race::Forgiving), Just(Race::Paired), Just(Race::Posterior)],
         prune in prop_oneof![Just(Prune::Off), Just(Prune::Median), Just(Prune::Asha)],
         fates in prop::collection::vec((fate(), 0usize..8), 0..80),
@@ -228,12 +229,14 @@ proptest! {
         let plan = plan(&(0..trials).collect::<Vec<_>>(), k, slots);
         let mut spec = (*plan.spec).clone();
         (spec.search.race, spec.search.prune) = (race, prune);
+        spec.folds.holdout = holdout.then_some(0.2);
         let plan = Plan { spec: Arc::new(spec), ..plan };
         let mut epochs = BTreeMap::<RunId, u32>::new();
         let plan = if baseline { with_baseline(&plan) } else { plan };
         let mut sweep = Sweep::new(plan.clone());
         let (mut facts, mut live, mut seen, mut ended) = (Vec::new(), Vec::<(RunId, SlotId)>::new(), BTreeSet::new(), BTreeSet::new());
         let mut stopped = false;
+        let mut scored = BTreeSet::new();
         let mut left = None;
         let mut queue = vec![Event::Begin];
         let mut fates = fates.into_iter();
@@ -247,10 +250,17 @@ proptest! {
                             prop_assert!(!stopped, "{run} started after the stop");
                             prop_assert!(seen.insert(run), "{run} handed out twice");
                             prop_assert!(live.iter().all(|(_, other)| *other != slot), "slot taken twice");
+                            let beside = live.iter().filter(|(other, _)| !other.fold.is_holdout()).count();
+                            prop_assert!(!run.fold.is_holdout() || holdout && beside == 0, "{run} beside a fold");
                             live.push((run, slot));
                             queue.insert(0, started(run));
                         }
                         Effect::Record(fact) => {
+                            if let Fact::RunEnded { run, end: RunEnd::Finished { .. } } = &fact
+                                && run.fold.is_holdout()
+                            {
+                                prop_assert!(scored.insert(run.trial), "{run} scored twice");
+                            }
                             if let Fact::TrialEnded { trial, .. } = &fact {
                                 prop_assert!(ended.insert(*trial), "trial {trial} ended twice");
                             }
@@ -289,6 +299,8 @@ proptest! {
         let again = Sweep::replay(plan, &facts);
         prop_assert_eq!(&again.trials, &sweep.trials);
         prop_assert_eq!(&again.phase, &sweep.phase);
+        prop_assert_eq!(&again.refits, &sweep.refits);
+        prop_assert!(left != Some(SweepEnd::Finished) || !sweep.is_refit_left(), "the best is not scored");
         let of_space = || sweep.trials().filter(|(id, _)| !id.is_baseline()).map(|(_, trial)| trial);
         prop_assert!(of_space().filter(|trial| trial.finished()).all(|trial| trial.scores().count() == k as usize));
         let is_given_up = of_space().any(|trial| trial.given_up().is_some());

@@ -34,6 +34,7 @@ pub(super) enum FoldState {
     },
     Finished {
         score: f64,
+        best_epoch: u32,
     },
     Failed {
         why: String,
@@ -47,16 +48,29 @@ pub(super) enum FoldState {
 impl Trial {
     pub(super) fn new(point: Point, plan: &FoldPlan) -> Self {
         let folds = (0..plan.repeats)
-            .flat_map(|repeat| (0..plan.k).map(move |fold| FoldId { repeat, fold }))
+            .flat_map(|repeat| (0..plan.k as i32).map(move |fold| FoldId { repeat, fold }))
             .map(|fold| (fold, Progress::default()))
             .collect();
         Self { point, end: None, folds }
     }
 
+    /// A trial's run on all documents that are not held out, as a trial of that one fold.
+    pub(super) fn refit(point: Point) -> Self {
+        Self { point, end: None, folds: [(FoldId::HOLDOUT, Progress::default())].into() }
+    }
+
+    /// The epochs of its finished folds' best weights.
+    pub(super) fn best_epochs(&self) -> impl Iterator<Item = u32> {
+        self.folds.values().filter_map(|progress| match progress.state {
+            FoldState::Finished { best_epoch, .. } => Some(best_epoch),
+            _ => None,
+        })
+    }
+
     /// The scores of its finished folds.
     pub fn scores(&self) -> impl Iterator<Item = (FoldId, f64)> {
         self.folds.iter().filter_map(|(fold, progress)| match progress.state {
-            FoldState::Finished { score } => Some((*fold, score)),
+            FoldState::Finished { score, .. } => Some((*fold, score)),
             _ => None,
         })
     }
@@ -108,7 +122,9 @@ impl Trial {
         };
         progress.attempts = progress.attempts.max(run.attempt);
         progress.state = match end {
-            RunEnd::Finished { score, .. } => FoldState::Finished { score: *score },
+            RunEnd::Finished { score, best_epoch, .. } => {
+                FoldState::Finished { score: *score, best_epoch: *best_epoch }
+            }
             RunEnd::Failed { why } => FoldState::Failed { why: why.clone() },
             RunEnd::Crashed { why } => {
                 progress.crashes += 1;

@@ -16,12 +16,13 @@ use thiserror::Error;
 
 use super::encode::Tokens;
 use super::files::write_atomically;
+use super::folds::{HoldoutError, Labels, holdout};
 use super::load::{DataError, DocumentLabels, Documents, documents, read};
 use super::normalize::normalize;
 use super::profile::Profile;
 use super::tokenize::{Special, TOKENIZER_FILES, Tokenizer, TokenizerError};
 use super::windows::{unit_windows, windows};
-use crate::spec::{Config, Encoder, Model, Scratch, Segmentation};
+use crate::spec::{Config, Encoder, Holdout, Model, Scratch, Segmentation};
 
 /// To be changed with the layout, and with all that makes other tokens, breaks or statistics of the same file: files that
 /// were made before are then made again.
@@ -53,6 +54,9 @@ struct Header {
     labels: Vec<Vec<u32>>,
     multi_label: bool,
     groups: Option<Vec<u32>>,
+    /// Ascending.
+    #[serde(default)]
+    holdout: Vec<u32>,
     special: Special,
     vocabulary: usize,
     profile: Profile,
@@ -73,28 +77,57 @@ pub enum CorpusError {
     Damaged { path: PathBuf, what: &'static str },
     #[error("document {id:?} has no token left after tokenisation: it would be classified by nothing")]
     NoTokens { id: String },
+    #[error("folds.holdout: {}", explain(reason, classes))]
+    Holdout { reason: HoldoutError, classes: Vec<String> },
+}
+
+fn explain(error: &HoldoutError, classes: &[String]) -> String {
+    let name = |class: u32| classes.get(class as usize).map_or("?", String::as_str);
+    match error {
+        HoldoutError::TooFewOfClass { class, documents, share } => format!(
+            "{share} of the {documents} documents of class {:?} is fewer than one; raise it, add documents, or set \
+             folds.stratify = false",
+            name(*class)
+        ),
+        HoldoutError::UnseenClass { class } => format!(
+            "class {:?} lies in too few groups to be both held out and trained on; raise it, or set folds.stratify = \
+             false",
+            name(*class)
+        ),
+        other => other.to_string(),
+    }
 }
 
 /// Makes the file of a configuration's tokenised documents in `cache`, unless it is there, and says where. Paths of the
-/// configuration are relative to `project`; a pretrained encoder is the directory that it was found in.
-pub fn prepare(project: &Path, cache: &Path, config: &Config) -> Result<PathBuf, CorpusError> {
+/// configuration are relative to `project`; a pretrained encoder is the directory that it was found in. A vocabulary of
+/// our own is learned from the documents that are not held out.
+pub fn prepare(
+    project: &Path,
+    cache: &Path,
+    config: &Config,
+    held_out: Option<Holdout>,
+) -> Result<PathBuf, CorpusError> {
     // read once: what is tokenised is what has this hash, whoever writes the file meanwhile
     let source = project.join(&config.data.path);
     let bytes = read(&source)?;
     let data_sha256 = hash(&bytes);
-    let key = key(project, config, &data_sha256)?;
+    let key = key(project, config, held_out, &data_sha256)?;
     let path = cache.join(format!("{}.tokens", &key[..24]));
     if Corpus::open(&path).is_ok() {
         return Ok(path);
     }
     let documents = documents(&source, &bytes, &config.data, &config.text)?;
     drop(bytes);
-    let tokenizer = tokenizer(project, config, &documents.texts)?;
+    let held_out = held_out.map_or(Ok(Vec::new()), |plan| hold_out(&documents, plan))?;
+    let is_held = |document: usize| held_out.binary_search(&(document as u32)).is_ok();
+    let rest: Vec<&str> =
+        (0..).zip(&documents.texts).filter(|(at, _)| !is_held(*at)).map(|(_, text)| &**text).collect();
+    let tokenizer = tokenizer(project, config, &rest)?;
     let tokens = tokenizer.encode(&documents.texts)?;
     if let Some(index) = tokens.iter().position(|tokens| tokens.ids.is_empty()) {
         return Err(CorpusError::NoTokens { id: documents.ids[index].clone() });
     }
-    let header = Header::new(documents, &tokens, &tokenizer, config, data_sha256)?;
+    let header = Header::new(documents, held_out, &tokens, &tokenizer, config, data_sha256)?;
     let written = |source| CorpusError::Write { path: path.clone(), source };
     fs::create_dir_all(cache).map_err(written)?;
     let json = tokenizer.to_json()?;
@@ -105,7 +138,7 @@ pub fn prepare(project: &Path, cache: &Path, config: &Config) -> Result<PathBuf,
 }
 
 /// The encoder's own tokenizer, or one made from these texts.
-fn tokenizer(project: &Path, config: &Config, texts: &[String]) -> Result<Tokenizer, TokenizerError> {
+fn tokenizer(project: &Path, config: &Config, texts: &[&str]) -> Result<Tokenizer, TokenizerError> {
     let marked = config.text.paragraph_marker;
     let mut tokenizer = match &config.model.encoder {
         Encoder::Scratch(scratch) => {
@@ -121,12 +154,26 @@ fn tokenizer(project: &Path, config: &Config, texts: &[String]) -> Result<Tokeni
     Ok(tokenizer)
 }
 
+/// The documents that no fold sees.
+fn hold_out(documents: &Documents, plan: Holdout) -> Result<Vec<u32>, CorpusError> {
+    let classes = documents.classes.len();
+    let labels = match &documents.labels {
+        DocumentLabels::Single(of) => Labels::Single { of, classes },
+        DocumentLabels::Multi(of) => Labels::Multi { of, classes },
+    };
+    holdout(labels, documents.groups.as_deref(), plan)
+        .map_err(|reason| CorpusError::Holdout { reason, classes: documents.classes.clone() })
+}
+
 /// Everything that tokens, breaks and statistics depend on.
-fn key(project: &Path, config: &Config, data_sha256: &str) -> Result<String, CorpusError> {
+fn key(project: &Path, config: &Config, held_out: Option<Holdout>, data_sha256: &str) -> Result<String, CorpusError> {
     let mut hasher = Sha256::new();
     hasher.update(MAGIC);
     hasher.update(data_sha256);
     hasher.update(serde_json::to_vec(&(&config.data, &config.text)).unwrap_or_default());
+    if let Some(held_out) = held_out {
+        hasher.update(serde_json::to_vec(&held_out).unwrap_or_default());
+    }
     match &config.model.encoder {
         Encoder::Scratch(scratch) => hasher.update(format!("{:?} {}", scratch.tokenizer, scratch.vocabulary)),
         Encoder::Pretrained(at) => {
@@ -183,6 +230,7 @@ fn write_offsets(file: &mut dyn Write, lengths: impl Iterator<Item = usize>) -> 
 impl Header {
     fn new(
         documents: Documents,
+        holdout: Vec<u32>,
         tokens: &[Tokens],
         tokenizer: &Tokenizer,
         config: &Config,
@@ -192,7 +240,7 @@ impl Header {
         let names: Vec<String> = documents.classes.iter().map(|name| normalize(name, steps)).collect();
         let class_tokens = tokenizer.encode(&names)?.into_iter().map(|tokens| tokens.ids).collect();
         let marker = tokenizer.marker().map(|marker| marker.name.clone());
-        let profile = Profile::new(&documents, tokens, steps, marker);
+        let profile = Profile::new(&documents, &holdout, tokens, steps, marker);
         let (labels, multi_label) = match documents.labels {
             DocumentLabels::Single(of) => (of.into_iter().map(|label| vec![label]).collect(), false),
             DocumentLabels::Multi(of) => (of, true),
@@ -204,6 +252,7 @@ impl Header {
             labels,
             multi_label,
             groups: documents.groups,
+            holdout,
             special: tokenizer.special,
             vocabulary: tokenizer.vocabulary(),
             profile,
@@ -272,6 +321,17 @@ impl Corpus {
     /// The group of each document.
     pub fn groups(&self) -> Option<&[u32]> {
         self.header.groups.as_deref()
+    }
+
+    /// The documents that no fold sees, ascending.
+    pub fn holdout(&self) -> &[u32] {
+        &self.header.holdout
+    }
+
+    /// All other documents, ascending.
+    pub fn rest(&self) -> Vec<u32> {
+        let is_held = |document: &u32| self.holdout().binary_search(document).is_ok();
+        (0..self.documents() as u32).filter(|document| !is_held(document)).collect()
     }
 
     pub fn special(&self) -> Special {
@@ -355,15 +415,15 @@ mod tests {
         let rows = ["{\"text\":\"甲乙甲乙\",\"label\":\"a\"}", "{\"text\":\"乙乙乙丙\",\"label\":\"b\"}"].join("\n");
         fs::write(project.join("a.jsonl"), rows).expect("written");
         let small = config("model.segment_len = 4\nmodel.stride = 2\nmodel.max_segments = 1\nmodel.keep = \"tail\"");
-        let prepared = prepare(project, &cache, &small).expect("prepared");
+        let prepared = prepare(project, &cache, &small, None).expect("prepared");
         let corpus = Corpus::open(&prepared).expect("a corpus");
         // the vocabulary: five special tokens, then 乙 (5 times) and 甲 (twice); 丙 occurs once
         assert_eq!((corpus.tokens(0), corpus.tokens(1)), (vec![6, 5, 6, 5], vec![5, 5, 5, 1]));
         assert_eq!((corpus.labels(1), corpus.id(1), corpus.vocabulary()), (&[1][..], "2", 7));
         let statistics = corpus.statistics(&small.model);
         assert_eq!((statistics.truncated_share, statistics.unknown_share, statistics.segments), (0.5, 0.125, 2));
-        assert_eq!(prepare(project, &cache, &small).expect("prepared"), prepared);
-        assert_ne!(prepare(project, &cache, &config("model.vocabulary = 10")).expect("prepared"), prepared);
+        assert_eq!(prepare(project, &cache, &small, None).expect("prepared"), prepared);
+        assert_ne!(prepare(project, &cache, &config("model.vocabulary = 10"), None).expect("prepared"), prepared);
 
         let whole = fs::read(&prepared).expect("read");
         for length in [0, 7, 15, 40, whole.len() - 1] {
@@ -371,8 +431,48 @@ mod tests {
             assert!(Corpus::open(&prepared).is_err(), "{length}");
         }
         // a damaged file is made again
-        prepare(project, &cache, &small).expect("prepared");
+        prepare(project, &cache, &small, None).expect("prepared");
         assert_eq!(fs::read(&prepared).expect("read"), whole);
+    }
+
+    /// Its documents have tokens of their own only where others have the same, and no number is counted on them.
+    #[test]
+    fn the_holdout_makes_no_vocabulary_and_no_statistics() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let (project, cache) = (directory.path(), directory.path().join("cache"));
+        // a character of its own for each document, often enough to be an entry
+        let row = |number: u32| {
+            let own = char::from_u32(0x4e00 + number).expect("a character");
+            serde_json::json!({ "text": format!("{own}{own}\u{3000}{own}永"), "label": number % 2 }).to_string()
+        };
+        fs::write(project.join("a.jsonl"), (0..20).map(row).collect::<Vec<_>>().join("\n")).expect("written");
+        let held_out = Holdout { share: 0.2, seed: 1, stratify: true };
+        for kind in ["char", "wordpiece"] {
+            let config = config(&format!("model.tokenizer = {kind:?}"));
+            let open = |held_out| {
+                let path = prepare(project, &cache, &config, held_out).expect("prepared");
+                (Corpus::open(&path).expect("a corpus"), path)
+            };
+            let (corpus, path) = open(Some(held_out));
+            let (all, other) = open(None);
+            assert_ne!(path, other);
+            assert_eq!((corpus.holdout().len(), corpus.rest().len(), all.rest().len()), (4, 16, 20));
+            assert_eq!(all.vocabulary(), corpus.vocabulary() + 4, "{kind}");
+            let own = |document: &u32| corpus.tokens(*document as usize)[0];
+            assert!(corpus.holdout().iter().all(|document| own(document) == corpus.special().unknown), "{kind}");
+            assert!(corpus.rest().iter().all(|document| own(document) != corpus.special().unknown), "{kind}");
+            let statistics = corpus.statistics(&config.model);
+            assert_eq!((statistics.documents, statistics.held_out, statistics.unknown_share), (16, 4, 0.0), "{kind}");
+            assert_eq!(statistics.classes, [("0".to_owned(), 8), ("1".to_owned(), 8)]);
+            let profile = &statistics.profile;
+            assert_eq!((profile.characters, profile.normalized[0].1), (16 * 5, 16), "{kind}");
+            assert_eq!(all.statistics(&config.model).documents, 20);
+        }
+        let few = Holdout { share: 0.05, ..held_out };
+        let error = prepare(project, &cache, &config(""), Some(few)).expect_err("half a document").to_string();
+        let expected = "folds.holdout: 0.05 of the 10 documents of class \"0\" is fewer than one; raise it, add documents, \
+                        or set folds.stratify = false";
+        assert_eq!(error, expected);
     }
 
     #[test]
@@ -384,7 +484,7 @@ mod tests {
         fs::write(project.join("a.jsonl"), rows.join("\n")).expect("written");
         let open = |keys: &str| {
             let config = config(keys);
-            let path = prepare(project, &cache, &config).expect("prepared");
+            let path = prepare(project, &cache, &config, None).expect("prepared");
             (Corpus::open(&path).expect("a corpus"), config.model, path)
         };
         let (corpus, model, path) = open("model.segment_len = 7");
@@ -418,7 +518,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let rows = "{\"text\":\"甲\",\"label\":\"a\"}\n{\"text\":\"乙\",\"label\":\"b\"}";
         fs::write(directory.path().join("a.jsonl"), rows).expect("written");
-        let of = |keys: &str| key(directory.path(), &config(keys), "").expect("a key");
+        let of = |keys: &str| key(directory.path(), &config(keys), None, "").expect("a key");
         let keys = ["", "text.normalize = []", "text.normalize = [\"simplified\"]", "text.paragraph_marker = true"];
         let made: std::collections::BTreeSet<String> = keys.iter().map(|keys| of(keys)).collect();
         assert_eq!(made.len(), keys.len());
@@ -431,7 +531,7 @@ mod tests {
         let rows = "{\"text\":\"x\",\"label\":\"a\"}\n{\"text\":\"\\u0001\",\"label\":\"b\"}";
         fs::write(directory.path().join("a.jsonl"), rows).expect("written");
         let wordpiece = config("model.tokenizer = \"wordpiece\"\ntext.normalize = []");
-        let result = prepare(directory.path(), &directory.path().join("cache"), &wordpiece);
+        let result = prepare(directory.path(), &directory.path().join("cache"), &wordpiece, None);
         assert!(matches!(result, Ok(_) | Err(CorpusError::NoTokens { .. })), "{result:?}");
     }
 }

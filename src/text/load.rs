@@ -21,8 +21,8 @@ pub struct Documents {
     pub classes: Vec<String>,
     /// Numbers of the groups, if there is a group column.
     pub groups: Option<Vec<u32>>,
-    /// How many documents each step of the normalisation changed (this list has one entry a step).
-    pub changed: Vec<usize>,
+    /// The documents that each step of the normalisation changed, ascending (this list has one entry a step).
+    pub changed: Vec<Vec<u32>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub fn documents(path: &Path, bytes: &[u8], data: &Data, text: &Text) -> Result<
         Some(Format::Csv) => delimited(bytes, b',', &mut problems),
         Some(Format::Jsonl) | None => jsonl(bytes, &mut problems),
     };
-    let changed = vec![0; text.normalize.len()];
+    let changed = vec![Vec::new(); text.normalize.len()];
     let mut reading = Reading { data, problems, ids: BTreeSet::new(), rows: Vec::with_capacity(rows.len()), changed };
     let understood: Vec<_> = rows.par_iter().map(|row| (row.line, understand(data, text, row))).collect();
     for (line, row) in understood {
@@ -159,7 +159,7 @@ struct Reading<'a> {
     problems: RowProblems,
     ids: BTreeSet<String>,
     rows: Vec<ReadRow>,
-    changed: Vec<usize>,
+    changed: Vec<Vec<u32>>,
 }
 
 struct ReadRow {
@@ -175,8 +175,9 @@ impl Reading<'_> {
     fn add(&mut self, line: u64, row: Result<ReadRow, String>) {
         match row {
             Ok(read) if self.ids.insert(read.id.clone()) => {
+                let document = self.rows.len() as u32;
                 for (documents, changed) in self.changed.iter_mut().zip(&read.changed) {
-                    *documents += usize::from(*changed);
+                    documents.extend(changed.then_some(document));
                 }
                 self.rows.push(read);
             }

@@ -10,7 +10,7 @@ use super::load::{DocumentLabels, Documents};
 use super::normalize::traditional;
 use crate::spec::Normalization;
 
-/// Facts about normalised texts that no window changes.
+/// Facts about normalised texts that no window changes; of the documents that are not held out, but for the copies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     pub characters: u64,
@@ -40,7 +40,7 @@ pub struct Quantiles {
     pub max: usize,
 }
 
-/// Documents with the text of an earlier one; the examples are ids, the earlier first.
+/// Documents with the text of an earlier one, held out or not; the examples are ids, the earlier first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copies {
     pub documents: usize,
@@ -58,20 +58,24 @@ const LISTED: usize = 10;
 impl Profile {
     pub(super) fn new(
         documents: &Documents,
+        holdout: &[u32],
         tokens: &[Tokens],
         steps: &[Normalization],
         marker: Option<String>,
     ) -> Self {
-        let texts = &documents.texts;
+        let is_held = |document: u32| holdout.binary_search(&document).is_ok();
+        let rest = || (0..documents.texts.len() as u32).filter(|document| !is_held(*document));
+        let texts: Vec<&str> = rest().map(|document| &*documents.texts[document as usize]).collect();
         let lengths: Vec<usize> = texts.par_iter().map(|text| text.chars().count()).collect();
         let mut unknown = BTreeMap::<&str, u64>::new();
-        for (text, tokens) in texts.iter().zip(tokens) {
-            for (start, end) in &tokens.unknown {
+        for (text, document) in texts.iter().zip(rest()) {
+            for (start, end) in &tokens[document as usize].unknown {
                 *unknown.entry(&text[*start..*end]).or_default() += 1;
             }
         }
         let mut frequent: Vec<(&str, u64)> = unknown.iter().map(|(text, count)| (*text, *count)).collect();
         frequent.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let changed = documents.changed.iter().map(|of| of.iter().filter(|document| !is_held(**document)).count());
         let simplified = steps.contains(&Normalization::Simplified);
         Self {
             characters: lengths.iter().map(|length| *length as u64).sum(),
@@ -80,7 +84,7 @@ impl Profile {
             traditional: if simplified { 0 } else { texts.par_iter().map(|text| traditional(text) as u64).sum() },
             unknown: unknown.values().sum(),
             frequent_unknown: frequent.into_iter().take(LISTED).map(|(text, count)| (text.to_owned(), count)).collect(),
-            normalized: steps.iter().copied().zip(documents.changed.iter().copied()).collect(),
+            normalized: steps.iter().copied().zip(changed).collect(),
             copies: Copies::of(documents),
             paragraph_marker: marker,
         }
@@ -148,7 +152,7 @@ mod tests {
         std::fs::write(directory.path().join("a.csv"), rows.join("\n")).expect("written");
         let keys = "[data]\npath = \"a.csv\"\nid = \"id\"\ngroup = \"who\"\n[text]\nnormalize = [\"nfkc\", \"control\", \"whitespace\"]";
         let config = Config::parse(keys).expect("a good file");
-        let path = prepare(directory.path(), directory.path(), &config).expect("prepared");
+        let path = prepare(directory.path(), directory.path(), &config, None).expect("prepared");
         let corpus = Corpus::open(&path).expect("a corpus");
         insta::assert_snapshot!(serde_json::to_string_pretty(corpus.profile()).expect("json"));
     }

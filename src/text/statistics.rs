@@ -1,15 +1,19 @@
 //! What a model with its windows sees of a corpus.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::corpus::Corpus;
 use super::profile::{Profile, Quantiles};
 use crate::spec::{Model, Segmentation};
 
-/// What the documents are like, and what the windows hold of them.
+/// What the documents are like that are not held out, and what the windows hold of them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Statistics {
     pub documents: usize,
+    /// Documents that are held out, and not among them.
+    pub held_out: usize,
     /// Documents of each class.
     pub classes: Vec<(String, usize)>,
     pub multi_label: bool,
@@ -55,13 +59,14 @@ impl Corpus {
     /// What a model with these windows sees of the documents.
     pub fn statistics(&self, model: &Model) -> Statistics {
         let capacity = model.segment_len - 2;
-        let counts: Vec<usize> = (0..self.documents()).map(|document| self.token_count(document)).collect();
+        let rest: Vec<usize> = self.rest().into_iter().map(|document| document as usize).collect();
+        let counts: Vec<usize> = rest.iter().map(|document| self.token_count(*document)).collect();
         let total: usize = counts.iter().sum();
         let mut seen = 0;
         let mut truncated = 0;
         let [mut segments, mut sentences, mut paragraphs] = [const { Vec::new() }; 3];
         let [mut units, mut cut] = [0; 2];
-        for (document, count) in counts.iter().enumerate() {
+        for (document, count) in rest.iter().copied().zip(&counts) {
             let windows = self.windows(document, model);
             let mut end = 0;
             let mut covered = 0;
@@ -82,16 +87,18 @@ impl Corpus {
             }
         }
         let mut per_class = vec![0; self.classes().len()];
-        for label in (0..self.documents()).flat_map(|document| self.labels(document)) {
+        for label in rest.iter().flat_map(|document| self.labels(*document)) {
             per_class[*label as usize] += 1;
         }
         let short = |count: &usize| *count < SHORT;
         let profile = self.profile().clone();
+        let group_of = |groups: &[u32]| rest.iter().map(|document| groups[*document]).collect::<BTreeSet<_>>();
         Statistics {
-            documents: self.documents(),
+            documents: rest.len(),
+            held_out: self.holdout().len(),
             classes: self.classes().iter().cloned().zip(per_class).collect(),
             multi_label: self.is_multi_label(),
-            groups: self.groups().map(|groups| groups.iter().max().map_or(0, |last| *last as usize + 1)),
+            groups: self.groups().map(|groups| group_of(groups).len()),
             tokens: total,
             vocabulary: self.vocabulary(),
             tokens_per_document: Quantiles::of(counts.clone()),
@@ -101,7 +108,7 @@ impl Corpus {
             paragraphs_per_document: Quantiles::of(paragraphs),
             cut_share: (model.segmentation != Segmentation::Window).then(|| f64::from(cut as u32) / units as f64),
             short_documents: counts.iter().filter(|count| short(count)).count(),
-            short_example: counts.iter().position(short).map(|document| self.id(document).to_owned()),
+            short_example: counts.iter().position(short).map(|place| self.id(rest[place]).to_owned()),
             segments: segments.iter().sum(),
             segments_per_document: Quantiles::of(segments),
             truncated_documents: truncated,

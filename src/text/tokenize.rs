@@ -112,7 +112,7 @@ impl Tokenizer {
     }
 
     /// A vocabulary made from these texts (labels are not seen), most frequent entries first.
-    pub fn scratch(texts: &[String], scratch: &Scratch) -> Result<Self, TokenizerError> {
+    pub fn scratch(texts: &[impl AsRef<str>], scratch: &Scratch) -> Result<Self, TokenizerError> {
         match scratch.tokenizer {
             TokenizerKind::Char => characters(texts, scratch.vocabulary),
             TokenizerKind::Wordpiece => pieces(texts, scratch.vocabulary),
@@ -174,9 +174,9 @@ impl FolderSettings {
     }
 }
 
-fn characters(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError> {
+fn characters(texts: &[impl AsRef<str>], most: usize) -> Result<Tokenizer, TokenizerError> {
     let mut counts = BTreeMap::<char, u64>::new();
-    for character in texts.iter().flat_map(|text| text.chars()).filter(|c| !c.is_whitespace()) {
+    for character in texts.iter().flat_map(|text| text.as_ref().chars()).filter(|c| !c.is_whitespace()) {
         *counts.entry(character).or_default() += 1;
     }
     // what occurs once teaches nothing but [UNK], which would never be trained otherwise
@@ -192,7 +192,7 @@ fn characters(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError
     Tokenizer::new(inner, &FolderSettings::default())
 }
 
-fn pieces(texts: &[String], most: usize) -> Result<Tokenizer, TokenizerError> {
+fn pieces(texts: &[impl AsRef<str>], most: usize) -> Result<Tokenizer, TokenizerError> {
     let normalizer = BertNormalizer::new(true, true, Some(false), false);
     let learned = wordpiece::learn(texts, &normalizer, &BertPreTokenizer, most.saturating_sub(SPECIAL.len()));
     let mut inner = word_piece(learned.map_err(failed)?.into_iter())?;

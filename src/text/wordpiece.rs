@@ -12,7 +12,7 @@ const CONTINUED: &str = "##";
 /// Pieces of the words of `texts`: first their characters, then the most frequent pairs merged (Sennrich 2016), at
 /// most `most` of them, all occurring at least twice. Ties are broken by the pieces themselves.
 pub(super) fn learn<N: Normalizer, P: PreTokenizer>(
-    texts: &[String],
+    texts: &[impl AsRef<str>],
     normalizer: &N,
     split: &P,
     most: usize,
@@ -31,13 +31,13 @@ pub(super) fn learn<N: Normalizer, P: PreTokenizer>(
 }
 
 fn count_words<N: Normalizer, P: PreTokenizer>(
-    texts: &[String],
+    texts: &[impl AsRef<str>],
     normalizer: &N,
     split: &P,
 ) -> tokenizers::Result<BTreeMap<String, u64>> {
     let mut words = BTreeMap::new();
     for text in texts {
-        let mut normalized = NormalizedString::from(text.as_str());
+        let mut normalized = NormalizedString::from(text.as_ref());
         normalizer.normalize(&mut normalized)?;
         let mut split_text = PreTokenizedString::from(normalized);
         split.pre_tokenize(&mut split_text)?;

@@ -93,7 +93,7 @@ impl Evaluation {
 }
 
 /// From which probability on each label is given.
-fn thresholds(job: &Job, corpus: &Corpus) -> Vec<f64> {
+pub(super) fn thresholds(job: &Job, corpus: &Corpus) -> Vec<f64> {
     let train = &job.config.train;
     let of = |class: &String| train.thresholds.get(class).copied().unwrap_or(train.threshold);
     corpus.classes().iter().map(of).collect()

@@ -270,7 +270,9 @@ impl<'r, 'a> Run<'r, 'a> {
         let job = self.examples.job;
         let train = &job.config.train;
         let batches = batches::epoch(&job.train, train.batch_size, train.seed, self.state.epoch);
-        let total = (batches.len() * train.epochs) as u64;
+        // a model that is trained again goes the way of its folds, as far as they went
+        let scheduled = (batches.len() * train.epochs) as u64;
+        let total = (batches.len() * self.epochs()) as u64;
         for (index, batch) in batches.iter().enumerate().skip(self.state.within.batches) {
             // counted by batches: a step that was skipped must not shift the random numbers
             let noise = noise(train.seed, (self.state.epoch * batches.len() + index) as u64);
@@ -278,13 +280,13 @@ impl<'r, 'a> Run<'r, 'a> {
             let pieces: Vec<Piece> =
                 self.examples.pieces(batch, self.state.tokens, Some(noise)).collect::<candle_core::Result<_>>()?;
             let waited = start.elapsed();
-            let factor = schedule::factor(train, self.state.step, total);
+            let factor = schedule::factor(train, self.state.step, scheduled);
             let step = self.trainer.step(&pieces, factor, Some(noise))?;
             self.accounts.add(&pieces, start.elapsed(), waited);
             self.follow(step, batch.len())?;
             self.say(Message::Progress(Progress {
                 epoch: self.state.epoch as u32 + 1,
-                epochs: train.epochs as u32,
+                epochs: self.epochs() as u32,
                 step: (self.state.epoch * batches.len() + index) as u64 + 1,
                 steps: total,
                 loss: step.loss,
@@ -323,10 +325,20 @@ impl<'r, 'a> Run<'r, 'a> {
         let figures = self.accounts.take();
         self.measure(Split::Machine, figures)?;
         let examples = &self.examples;
+        if examples.job.task.refit.is_some() && self.state.epoch < self.epochs() {
+            // nothing may be chosen by the holdout: it is looked at once
+            return self.save_last();
+        }
         let evaluation = self.trainer.scored(|trainer| evaluate(examples, trainer))??;
-        self.measure(Split::Validation, evaluation.measures(self.examples.corpus))?;
+        self.measure_scores(&evaluation)?;
         self.judge(evaluation)?;
         self.save_last()
+    }
+
+    /// How long it may take.
+    fn epochs(&self) -> usize {
+        let job = self.examples.job;
+        job.task.refit.map_or(job.config.train.epochs, |epochs| epochs as usize)
     }
 
     /// Is it the best so far, and is it time to end?
@@ -347,7 +359,7 @@ impl<'r, 'a> Run<'r, 'a> {
         let improved = !score.is_nan() && best.is_none_or(|best| gain(best) > min_delta);
         self.state.waited = if improved { 0 } else { self.state.waited + 1 };
         let out_of_patience = patience.is_some_and(|stopping| self.state.waited >= stopping.patience);
-        self.state.finished = out_of_patience || self.state.epoch >= job.config.train.epochs;
+        self.state.finished = out_of_patience || self.state.epoch >= self.epochs();
         Ok(())
     }
 
@@ -398,7 +410,12 @@ impl<'r, 'a> Run<'r, 'a> {
         } else {
             let best = self.directory.join(best.file());
             self.trainer.model().params().set(&checkpoint::load_weights(&best)?)?;
-            evaluate(&self.examples, &self.trainer)?
+            let evaluation = evaluate(&self.examples, &self.trainer)?;
+            if job.task.refit.is_some() {
+                // there is no other epoch to tell of: what was said before may have been lost
+                self.measure_scores(&evaluation)?;
+            }
+            evaluation
         };
         for chunk in evaluation.predictions(job, self.examples.corpus).chunks(PREDICTIONS) {
             self.say(Message::Predictions { predictions: chunk.to_vec() })?;
@@ -409,6 +426,12 @@ impl<'r, 'a> Run<'r, 'a> {
             epochs: self.state.epoch as u32,
             peak_memory_mb: 0,
         })
+    }
+
+    fn measure_scores(&mut self, evaluation: &Evaluation) -> Result<(), FitError> {
+        let Examples { job, corpus, .. } = &self.examples;
+        let (split, values) = evaluation.scored(job, corpus);
+        self.measure(split, values)
     }
 
     fn measure(&mut self, split: Split, values: BTreeMap<String, f64>) -> Result<(), FitError> {
@@ -469,7 +492,8 @@ fn fingerprint(job: &Job) -> String {
     let mut hasher = Sha256::new();
     // the name of the file of tokens is a hash of what it holds; its directory may be written in many ways
     let documents = Path::new(&job.documents).file_name().map(|name| name.to_string_lossy().into_owned());
-    let about = (&job.task.identity, env!("CARGO_PKG_VERSION"), &job.config, &job.task.objective, job.task.direction);
+    let task = &job.task;
+    let about = (&task.identity, env!("CARGO_PKG_VERSION"), &job.config, &task.objective, task.direction, task.refit);
     let parts = (about, &job.train, &job.validation, documents);
     hasher.update(serde_json::to_vec(&parts).unwrap_or_default());
     hex(&hasher.finalize())

@@ -7,6 +7,7 @@ mod checkpoint;
 mod evaluate;
 mod examples;
 mod fit;
+mod holdout;
 mod loss;
 mod memory;
 mod optimiser;

@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // learn: candle and the spec; has never heard of processes or databases
     ("text", &["spec"]),
     ("model", &["spec", "text"]),
-    ("train", &["spec", "text", "model", "metrics", "protocol"]),
+    ("train", &["spec", "text", "model", "metrics", "crossval", "protocol"]),
     ("baseline", &["text", "train", "protocol"]),
     // edge: does not know itself but where it says so: the driver records in the store, and fetches from the hub
     ("worker", &["protocol", "train", "baseline"]),

@@ -7,6 +7,7 @@ mod ask_tell;
 mod bad_input;
 mod baseline;
 mod best;
+mod holdout;
 mod hub;
 mod insight;
 mod interruptions;

@@ -145,5 +145,7 @@ async fn a_missing_database_stays_missing() {
 fn files_are_beside_the_database() {
     let database = std::path::Path::new("experiments.db");
     assert_eq!(fold_directory(database, "lr", run("12/3")), std::path::Path::new("./experiments/lr/12/3"));
+    let holdout = fold_directory(database, "lr", run("baseline/holdout"));
+    assert_eq!(holdout, std::path::Path::new("./experiments/lr/baseline/holdout"));
     assert_eq!(log_path(database, "lr", run("12/3#2")), std::path::Path::new("./experiments/lr/12/3/attempt-2.log"));
 }

@@ -51,6 +51,26 @@ impl Story {
         story
     }
 
+    /// Measured against a baseline, and both scored on the holdout: the best trial at its second attempt.
+    pub(super) async fn scored_on_the_holdout() -> Self {
+        let story = Self::measured_against().await;
+        let chosen = |trial, epochs| Fact::RefitChosen { trial: TrialId(trial), epochs };
+        let answers = [("丁", "体育", "体育", 0.75), ("戊", "财经", "体育", 0.625)];
+        let facts = vec![
+            (3650, vec![chosen(-1, 1), chosen(0, 2), started("baseline/holdout"), started("0/holdout")]),
+            (3651, vec![scores("baseline/holdout", 1, 0.6), predicted("baseline/holdout", &answers)]),
+            (3651, vec![finished("baseline/holdout", 0.6)]),
+            (3652, vec![saved("0/holdout", CheckpointKind::Last, 1)]),
+            (3653, vec![ended("0/holdout", RunEnd::Interrupted { why: "lost".into() }), started("0/holdout#2")]),
+            (3655, vec![scores("0/holdout#2", 2, 0.7), saved("0/holdout#2", CheckpointKind::Best, 2)]),
+            (3655, vec![predicted("0/holdout#2", &answers), finished("0/holdout#2", 0.7)]),
+        ];
+        for (seconds, facts) in facts {
+            story.store.writer(story.sweep.key).record(at(seconds), facts).await.expect("is recorded");
+        }
+        story
+    }
+
     pub(super) fn reader(&self) -> &Reader {
         self.store.reader()
     }
@@ -113,13 +133,14 @@ pub(super) fn facts() -> Vec<(i64, Vec<Fact>)> {
     ]
 }
 
-/// `3/1#2`: fold 1 of trial 3, second attempt.
+/// `3/1#2`: fold 1 of trial 3, second attempt; `3/holdout`.
 pub(super) fn run(text: &str) -> RunId {
     let (run, attempt) = text.split_once('#').unwrap_or((text, "1"));
     let (trial, fold) = run.split_once('/').expect("trial/fold");
-    let number = |text: &str| text.parse::<u32>().expect("a number");
+    let number = |text: &str| text.parse::<u16>().expect("a number");
     let trial = trial.parse().expect("a trial");
-    RunId { trial, fold: FoldId { repeat: 0, fold: number(fold) }, attempt: number(attempt) }
+    let fold = if fold == "holdout" { FoldId::HOLDOUT } else { FoldId { repeat: 0, fold: number(fold).into() } };
+    RunId { trial, fold, attempt: number(attempt).into() }
 }
 
 pub(super) fn proposed(trial: i32, learning_rate: f64) -> Fact {
@@ -133,13 +154,20 @@ pub(super) fn proposed(trial: i32, learning_rate: f64) -> Fact {
 
 pub(super) fn started(text: &str) -> Fact {
     let run = run(text);
-    let place = Place { device: format!("cuda:{}", run.fold.fold), host: "box".into(), pid: 4000 + run.attempt };
-    Fact::RunStarted { run, slot: SlotId(run.fold.fold), place }
+    let slot = run.fold.fold.max(0) as u32;
+    let place = Place { device: format!("cuda:{slot}"), host: "box".into(), pid: 4000 + run.attempt };
+    Fact::RunStarted { run, slot: SlotId(slot), place }
 }
 
 pub(super) fn measured(text: &str, epoch: u32, step: u64, macro_f1: f64) -> Fact {
     let values = BTreeMap::from([("macro_f1".to_owned(), macro_f1), ("loss".to_owned(), 0.5)]);
     Fact::Measured { run: run(text), measurement: Measurement { epoch, step, split: Split::Validation, values } }
+}
+
+/// What is measured on the holdout, once.
+fn scores(text: &str, epoch: u32, macro_f1: f64) -> Fact {
+    let values = BTreeMap::from([("macro_f1".to_owned(), macro_f1), ("score_se".to_owned(), 0.125)]);
+    Fact::Measured { run: run(text), measurement: Measurement { epoch, step: 30, split: Split::Holdout, values } }
 }
 
 fn saved(text: &str, kind: CheckpointKind, epoch: u32) -> Fact {

@@ -19,11 +19,11 @@ async fn sweeps() {
     (other.trials, other.direction) = (None, Direction::Minimize);
     story.store.create_sweep(other, at(4000)).await.expect("is created");
     insta::assert_snapshot!(view(&story, "select * from sweeps").await.replace(env!("CARGO_PKG_VERSION"), "VERSION"), @r#"
-    sweep | state | sampler | objective | direction | trials | finished | failed | best_trial | best_score | started_at | ended_at | seconds | why | folds | documents | classes | overrides | spec | spec_path | project | host | version | baseline_score | raced_out | pruned | folds_saved | converged
+    sweep | state | sampler | objective | direction | trials | finished | failed | best_trial | best_score | started_at | ended_at | seconds | why | folds | documents | classes | overrides | spec | spec_path | project | host | version | baseline_score | raced_out | pruned | folds_saved | converged | holdout_score | holdout_baseline
     lr | running | grid | macro_f1 | maximize | 6 | 3 | 1 | 0 | 0.82 | 2026-11-23T09:39:00.123Z | - | 42.0 | - | 2 | 4 | ["体育","财经"] | ["folds.k=2"] | name = "lr"
-     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION | 0.81 | 0 | 0 | 0 | -
+     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION | 0.81 | 0 | 0 | 0 | - | - | -
     lr-2 | running | grid | macro_f1 | minimize | 0 | 0 | 0 | - | - | - | - | 0.0 | - | 2 | 4 | ["体育","财经"] | ["folds.k=2"] | name = "lr"
-     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION | - | 0 | 0 | 0 | -
+     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION | - | 0 | 0 | 0 | - | - | -
     "#);
 }
 
@@ -132,6 +132,90 @@ async fn leaderboard() {
     "#);
 }
 
+/// Nothing of the cross-validation knows of it, whatever was scored there.
+#[tokio::test]
+async fn the_holdout_stands_beside_the_folds() {
+    let (before, story) = (Story::measured_against().await, Story::scored_on_the_holdout().await);
+    let same = [
+        "select * from trials",
+        "select * from leaderboard",
+        "select * from predictions",
+        "select * from params",
+        "select * from runs where fold >= 0",
+        "select * from metrics where split <> 'holdout'",
+        "select * from checkpoints where fold >= 0",
+        "select finished, failed, best_trial, best_score, baseline_score, folds, folds_saved from sweeps",
+    ];
+    for sql in same {
+        assert_eq!(view(&story, sql).await, view(&before, sql).await, "{sql}");
+    }
+    let (reader, key) = (story.reader(), story.sweep.key);
+    assert_eq!(reader.device_seconds(key).await.expect("is read"), {
+        let own = before.reader().device_seconds(before.sweep.key).await.expect("is read");
+        // a run of trial 4 still goes on
+        own + 13.0
+    });
+    for trial in [-1, 0] {
+        let predictions = reader.predictions("lr", TrialId(trial)).await.expect("are read");
+        assert_eq!(predictions, before.reader().predictions("lr", TrialId(trial)).await.expect("are read"));
+    }
+    let own = [
+        "select trial, repeat, fold, attempt, state, score, seconds from runs where fold < 0",
+        "select trial, fold, attempt, epoch, split, name, value from metrics where split = 'holdout'",
+        "select trial, fold, kind, attempt from checkpoints where fold < 0",
+        "select holdout_score, holdout_baseline from sweeps",
+        "select * from holdout",
+        "select * from holdout_predictions",
+    ];
+    let mut pictures = Vec::new();
+    for sql in own {
+        pictures.push(view(&story, sql).await);
+    }
+    insta::assert_snapshot!(pictures.join("\n\n"), @r"
+    trial | repeat | fold | attempt | state | score | seconds
+    -1 | 0 | -1 | 1 | finished | 0.6 | 1.0
+    0 | 0 | -1 | 1 | interrupted | - | 3.0
+    0 | 0 | -1 | 2 | finished | 0.7 | 2.0
+
+    trial | fold | attempt | epoch | split | name | value
+    -1 | -1 | 1 | 1 | holdout | macro_f1 | 0.6
+    -1 | -1 | 1 | 1 | holdout | score_se | 0.125
+    0 | -1 | 2 | 2 | holdout | macro_f1 | 0.7
+    0 | -1 | 2 | 2 | holdout | score_se | 0.125
+
+    trial | fold | kind | attempt
+    0 | -1 | last | 1
+    0 | -1 | best | 2
+
+    holdout_score | holdout_baseline
+    0.7 | 0.6
+
+    sweep | trial | state | score | score_se | documents | epochs | folds_score | baseline | scored_at | why
+    lr | -1 | finished | 0.6 | 0.125 | 2 | 3 | 0.81 | 1 | 2026-11-23T10:39:51.123Z | -
+    lr | 0 | finished | 0.7 | 0.125 | 2 | 3 | 0.82 | 0 | 2026-11-23T10:39:55.123Z | -
+
+    sweep | trial | document | label | predicted | confidence
+    lr | -1 | 丁 | 体育 | 体育 | 0.75
+    lr | -1 | 戊 | 财经 | 体育 | 0.625
+    lr | 0 | 丁 | 体育 | 体育 | 0.75
+    lr | 0 | 戊 | 财经 | 体育 | 0.625
+    ");
+    let rows = reader.holdout("lr").await.expect("is read");
+    let rows: Vec<_> =
+        rows.iter().map(|row| (row.trial.0, row.score, row.score_se, row.documents, row.epochs)).collect();
+    assert_eq!(rows, [(-1, Some(0.6), Some(0.125), 2, Some(3)), (0, Some(0.7), Some(0.125), 2, Some(3))]);
+    assert_eq!(
+        reader
+            .facts(key)
+            .await
+            .expect("are read")
+            .iter()
+            .filter(|fact| { matches!(fact, Fact::RefitChosen { .. }) })
+            .count(),
+        2
+    );
+}
+
 /// Trials whose distance to the best is a hair within and a hair beyond what the test takes for chance.
 #[tokio::test]
 async fn ties_are_where_the_corrected_test_draws_the_line() {
@@ -142,7 +226,7 @@ async fn ties_are_where_the_corrected_test_draws_the_line() {
             new.direction = direction;
             let sweep = story.store.create_sweep(new, at(1)).await.expect("is created");
             let folds: Vec<FoldId> =
-                (0..repeats).flat_map(|repeat| (0..k).map(move |fold| FoldId { repeat, fold })).collect();
+                (0..repeats).flat_map(|repeat| (0..k as i32).map(move |fold| FoldId { repeat, fold })).collect();
             let swing: Vec<f64> = (0..folds.len()).map(|n| if n % 2 == 0 { 0.01 } else { -0.01 }).collect();
             let error = standard_error(&swing, k).expect("several folds");
             let distance = critical_t(folds.len() - 1) * error;
@@ -218,7 +302,7 @@ async fn the_documented_views_and_columns_are_those_that_there_are() {
 
 #[tokio::test]
 async fn every_example_of_the_documentation_answers() {
-    let story = Story::measured_against().await;
+    let story = Story::scored_on_the_holdout().await;
     let document = include_str!("../../../docs/sql.md");
     let mut answers = String::new();
     for block in document.split("```sql\n").skip(1) {
@@ -256,6 +340,7 @@ async fn every_example_of_the_documentation_answers() {
     failed | its macro_f1 is NaN | 1 | 3.0
     failed | no such program | 1 | -
     failed | out of memory | 1 | 2.0
+    interrupted | lost | 1 | 3.0
     interrupted | stopped by the user | 1 | 2.0
 
     label | predicted | documents | confidence
@@ -264,8 +349,12 @@ async fn every_example_of_the_documentation_answers() {
     document | label | answers | wrong
     乙 | 财经 | 1 | 1
 
+    trial | folds | holdout | se | documents | scored_at
+    -1 | 0.81 | 0.6 | 0.125 | 2 | 2026-11-23T10:39:51.123Z
+    0 | 0.82 | 0.7 | 0.125 | 2 | 2026-11-23T10:39:55.123Z
+
     host | device | runs | seconds | peak_memory_mb
-    box | cuda:0 | 8 | 36.0 | 512
+    box | cuda:0 | 11 | 42.0 | 512
     box | cuda:1 | 5 | 25.0 | 512
     - | - | 1 | - | -
     "#);

@@ -3,7 +3,7 @@ use std::mem::replace;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::{FoldError, Labels, fill_empty, random_order};
+use super::{FoldError, HoldoutError, Labels, fill_empty, random_order};
 
 /// The fold of each document, groups kept whole: the largest group first, each to the smallest fold.
 /// As scikit-learn's `GroupKFold`.
@@ -108,6 +108,56 @@ impl Groups {
         Err(FoldError::UnseenClass { class: class as u32, groups: self.holders(class), k })
     }
 
+    /// Which documents are held out: a share of them, with class shares alike on both sides. `needs_all` classes to be on
+    /// both.
+    pub(super) fn divided(&self, share: f64, needs_all: bool, rng: &mut ChaCha8Rng) -> Result<Vec<bool>, HoldoutError> {
+        if self.len() < 2 {
+            return Err(HoldoutError::OneGroup);
+        }
+        let mut confined = None;
+        for _ in 0..ATTEMPTS {
+            let mut sides = self.sides(share, rng);
+            fill_empty(&mut sides, &self.sizes, 2);
+            confined = if needs_all { self.spread_classes(&mut sides, 2) } else { None };
+            if confined.is_none() {
+                return Ok(self.to_documents(&sides).into_iter().map(|side| side == 1).collect());
+            }
+        }
+        let class = confined.expect("the last attempt left a class on one side");
+        Err(HoldoutError::UnseenClass { class: class as u32 })
+    }
+
+    /// Each group, the most uneven first, to the side that leaves the classes most alike on both: 1 is held out.
+    fn sides(&self, share: f64, rng: &mut ChaCha8Rng) -> Vec<u32> {
+        let parts = [1.0 - share, share];
+        let mut held = vec![[0.0; 2]; self.totals.len()];
+        let mut documents = [0.0; 2];
+        let mut sides = vec![0; self.len()];
+        for group in self.uneven_first(rng) {
+            // of the group's classes, how far the sides are apart in what they have of their part
+            let apart = |to: usize| -> f64 {
+                let of_class = |(&class, &more): (&usize, &usize)| {
+                    let total = self.totals[class] as f64;
+                    let filled = |side: usize| {
+                        let own = held[class][side] + if side == to { more as f64 } else { 0.0 };
+                        own / (parts[side] * total)
+                    };
+                    (filled(0) - filled(1)).abs()
+                };
+                self.counts[group].iter().map(of_class).sum()
+            };
+            let [kept, out] = [apart(0), apart(1)];
+            let is_behind = documents[1] / parts[1] < documents[0] / parts[0];
+            let side = usize::from(if is_close(kept, out) { is_behind } else { out < kept });
+            for (&class, &more) in &self.counts[group] {
+                held[class][side] += more as f64;
+            }
+            documents[side] += self.sizes[group] as f64;
+            sides[group] = side as u32;
+        }
+        sides
+    }
+
     fn holders(&self, class: usize) -> usize {
         self.counts.iter().filter(|counts| counts.contains_key(&class)).count()
     }
@@ -132,13 +182,17 @@ impl Groups {
     }
 
     fn alike_folds(&self, k: u32, rng: &mut ChaCha8Rng) -> Vec<u32> {
+        let mut folds = self.most_alike(&self.uneven_first(rng), k);
+        fill_empty(&mut folds, &self.sizes, k);
+        folds
+    }
+
+    fn uneven_first(&self, rng: &mut ChaCha8Rng) -> Vec<usize> {
         let mut order = random_order(self.len(), rng);
         // By powers of two, for the reason given at `even`.
         let scales: Vec<_> = self.unevenness().iter().map(|u| u.log2().floor()).collect();
         order.sort_by(|&a, &b| scales[b].total_cmp(&scales[a]));
-        let mut folds = self.most_alike(&order, k);
-        fill_empty(&mut folds, &self.sizes, k);
-        folds
+        order
     }
 
     /// Of each group, the standard deviation of its counts over the classes that occur.

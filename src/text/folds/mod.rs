@@ -2,9 +2,11 @@
 //!
 //! [`kfold`], [`stratified()`], [`grouped()`] and [`stratified_grouped`] are the unshuffled splits, equal
 //! to those of scikit-learn 1.9 index by index. [`Folds::plan`] shuffles documents and groups by
-//! (seed, repeat) and splits what results, so that each repeat is another split of the same kind.
+//! (seed, repeat) and splits what results, so that each repeat is another split of the same kind. [`holdout()`] takes
+//! documents away before that.
 
 mod grouped;
+mod holdout;
 mod iterative;
 mod stratified;
 #[cfg(test)]
@@ -15,6 +17,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 pub use grouped::{grouped, stratified_grouped};
+pub use holdout::{HoldoutError, holdout};
 pub use stratified::{kfold, stratified};
 
 use grouped::Groups;
@@ -130,7 +133,9 @@ impl Folds {
                 (None, Labels::Single { of, .. }) if stratify => Ok(shuffled(count, &mut rng, |order| {
                     stratified(&order.iter().map(|&d| of[d]).collect::<Vec<_>>(), k)
                 })),
-                (None, Labels::Multi { of, classes }) if stratify => Ok(iterative::split(of, classes, k, &mut rng)),
+                (None, Labels::Multi { of, classes }) if stratify => {
+                    Ok(iterative::split(of, classes, &vec![1; k as usize], &mut rng))
+                }
                 (None, _) => Ok(shuffled(count, &mut rng, |_| kfold(count, k))),
             }
         };

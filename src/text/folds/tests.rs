@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::*;
+use crate::spec::Holdout;
 
 /// The validation documents of each fold, as scikit-learn deals them.
 #[derive(Deserialize)]
@@ -69,6 +70,65 @@ fn plans_stay_what_they_are() {
             "2200220111 0022001121 grouped multi-label",
         ]
     );
+}
+
+/// So must what no fold saw.
+#[test]
+fn holdouts_stay_what_they_are() {
+    let labels: Vec<u32> = [0, 1, 0, 1, 2, 2, 0, 1, 2, 0].repeat(2);
+    let sets: Vec<Vec<u32>> = labels.iter().map(|label| (0..=*label).collect()).collect();
+    let groups: Vec<u32> = (0..20).map(|document| document / 2).collect();
+    let single = Labels::Single { of: &labels, classes: 3 };
+    let multi = Labels::Multi { of: &sets, classes: 3 };
+    let picture = [
+        ("plain", single, None, false),
+        ("stratified", single, None, true),
+        ("iterative", multi, None, true),
+        ("grouped", single, Some(&groups[..]), false),
+        ("grouped stratified", single, Some(&groups[..]), true),
+        ("grouped multi-label", multi, Some(&groups[..]), true),
+    ]
+    .map(|(name, labels, groups, stratify)| {
+        let held = holdout(labels, groups, Holdout { share: 0.2, seed: 17, stratify }).expect("can be held out");
+        let row = (0..20).map(|document| if held.contains(&document) { 'x' } else { '.' });
+        format!("{} {name}", row.collect::<String>())
+    });
+    insta::assert_snapshot!(picture.join("\n"), @r"
+    ...........x...xx.x. plain
+    x..........x...xx... stratified
+    ...x..x.....x.x..... iterative
+    ..........xx......xx grouped
+    ........xx......xx.. grouped stratified
+    xx................xx grouped multi-label
+    ");
+}
+
+#[test]
+fn what_cannot_be_held_out_is_refused() {
+    let refused = |of: &[u32], groups: Option<&[u32]>, share| {
+        let plan = Holdout { share, seed: 0, stratify: true };
+        holdout(Labels::Single { of, classes: 2 }, groups, plan).expect_err("must be refused").to_string()
+    };
+    assert_eq!(refused(&[0, 1, 0], None, 0.15), "0.15 of 3 documents is fewer than one");
+    assert_eq!(refused(&[0, 0, 0, 0, 0, 1], None, 0.2), "class 1: 0.2 of its 1 documents is fewer than one");
+    let one = "the documents are of one group, which cannot be held out and trained on";
+    assert_eq!(refused(&[0, 1, 0, 1], Some(&[7; 4]), 0.5), one);
+    let confined = "class 1: its groups cannot be both held out and trained on";
+    assert_eq!(refused(&[0, 0, 0, 0, 1, 1], Some(&[0, 0, 1, 1, 2, 2]), 0.5), confined);
+    let rare = Labels::Single { of: &[0, 0, 0, 0, 0, 1], classes: 2 };
+    let plan = Holdout { share: 0.2, seed: 0, stratify: false };
+    assert_eq!(holdout(rare, None, plan).expect("at random").len(), 1);
+}
+
+#[test]
+fn a_rare_label_has_its_share_of_the_holdout() {
+    let sets: Vec<Vec<u32>> = (0..200).map(|d| (0..3).filter(|l| d % (5 * l + 2) == 0).collect()).collect();
+    let plan = Holdout { share: 0.15, seed: 3, stratify: true };
+    let held = holdout(Labels::Multi { of: &sets, classes: 3 }, None, plan).expect("can be held out");
+    assert_eq!(held.len(), 30);
+    let counts = [0, 1, 2].map(|label| held.iter().filter(|d| sets[**d as usize].contains(&label)).count());
+    // of 100, 29 and 17
+    assert!(counts[0].abs_diff(15) <= 1 && counts[1].abs_diff(4) <= 1 && counts[2].abs_diff(3) <= 1, "{counts:?}");
 }
 
 #[test]
@@ -186,6 +246,60 @@ proptest! {
                 }
             }
         }
+    }
+
+    #[test]
+    fn laws_of_every_holdout(
+        (corpus, _, seed) in corpus(), share in 0.1..0.5f64, stratify: bool, by_group: bool, multi: bool,
+    ) {
+        let classes: Vec<_> = corpus.iter().map(|d| d.0).collect();
+        let sets: Vec<Vec<_>> = corpus.iter().map(|d| d.1.iter().copied().collect()).collect();
+        let groups: Vec<_> = corpus.iter().map(|d| d.2).collect();
+        let labels = if multi {
+            Labels::Multi { of: &sets, classes: 4 }
+        } else {
+            Labels::Single { of: &classes, classes: 3 }
+        };
+        let groups = by_group.then_some(&groups[..]);
+        let plan = Holdout { share, seed, stratify };
+        let held = holdout(labels, groups, plan);
+        prop_assert_eq!(&held, &holdout(labels, groups, plan));
+        let Ok(held) = held else { return Ok(()) };
+        prop_assert!(held.is_sorted() && !held.is_empty() && held.len() < corpus.len());
+        let rest: Vec<u32> = (0..corpus.len() as u32).filter(|document| !held.contains(document)).collect();
+        if let Some(groups) = groups {
+            let of = |documents: &[u32]| -> BTreeSet<u32> { documents.iter().map(|&d| groups[d as usize]).collect() };
+            prop_assert!(of(&held).is_disjoint(&of(&rest)));
+        } else if !(multi && stratify) {
+            prop_assert!((held.len() as f64 - share * corpus.len() as f64).abs() <= 0.5 + 1e-6);
+        }
+        if stratify && !multi {
+            let count = |documents: &[u32], class| documents.iter().filter(|&&d| classes[d as usize] == class).count();
+            for class in (0..3).filter(|class| classes.contains(class)) {
+                let [out, kept] = [count(&held, class), count(&rest, class)];
+                prop_assert!(out > 0 && kept > 0);
+                let exact = share * (out + kept) as f64;
+                prop_assert!(by_group || (out as f64 - exact).abs() <= 1.0 + 1e-6);
+            }
+        }
+    }
+
+    /// Of many groups of about one size, each class has about its share on either side.
+    #[test]
+    fn groups_are_divided_by_their_share(seed: u64, share in 0.1..0.5f64) {
+        let groups: Vec<u32> = (0..400).map(|document| document / 4).collect();
+        let labels: Vec<u32> = (0..400).map(|document| document * 7 % 5 % 3).collect();
+        let plan = Holdout { share, seed, stratify: true };
+        let held = holdout(Labels::Single { of: &labels, classes: 3 }, Some(&groups), plan).expect("is divided");
+        for class in 0..3 {
+            let count = |documents: &mut dyn Iterator<Item = u32>| documents.filter(|d| labels[*d as usize] == class).count();
+            let (out, all) = (count(&mut held.iter().copied()), count(&mut (0..400)));
+            prop_assert!((out as f64 - share * all as f64).abs() <= 5.0, "{out} of {all} at {share}");
+        }
+        let other = holdout(
+            Labels::Single { of: &labels, classes: 3 }, Some(&groups), Holdout { seed: seed.wrapping_add(1), ..plan },
+        );
+        prop_assert_ne!(held, other.expect("is divided"));
     }
 
     #[test]
