@@ -12,7 +12,7 @@ use crate::driver::Notice;
 use crate::protocol::{Progress, Split};
 use crate::spec::{Direction, Search};
 use crate::store::TrialRow;
-use crate::sweep::{Fact, RunEnd, RunId, SlotId, TrialEnd, TrialId};
+use crate::sweep::{Fact, Order, RunEnd, RunId, SlotId, TrialEnd, TrialId, Who};
 
 /// Awaits work, and says what is being done once it has taken a second.
 pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
@@ -107,6 +107,7 @@ impl Screen {
             Notice::Spent { running } => {
                 self.say(&format!("the time of the sweep is over: {running} runs come to their end"));
             }
+            Notice::Deaf { why } => self.say(&format!("this sweep cannot be steered from outside: {why}")),
             Notice::Killing => self.say("ending the runs; `sweep resume` continues from their last checkpoints"),
         }
     }
@@ -127,7 +128,9 @@ impl Screen {
             Fact::TrialProposed { trial, .. } if trial.is_baseline() => {
                 self.say("baseline: TF-IDF and a linear model on the same folds");
             }
-            Fact::TrialProposed { trial, point } => self.say(&format!("trial {trial}: {point}")),
+            Fact::TrialProposed { trial, point } | Fact::TrialEnqueued { trial, point } => {
+                self.say(&format!("trial {trial}: {point}"))
+            }
             Fact::RunStarted { run, slot, place } => {
                 self.started.insert(*run, Instant::now());
                 if !run.trial.is_baseline() {
@@ -170,9 +173,23 @@ impl Screen {
                 self.given_up(*trial);
                 self.say(&format!("{} {why}", named(*trial)));
             }
+            Fact::TrialEnded { trial, end: TrialEnd::Cancelled { why } } => {
+                self.given_up(*trial);
+                self.say(&format!("{} {why}", named(*trial)));
+            }
+            Fact::Ordered { order, by } => self.ordered(order, by),
             Fact::Converged { why } => self.say(&format!("you could stop now: {why}")),
             Fact::TrialReopened { trial } => self.say(&format!("{} is tried again", named(*trial))),
             _ => {}
+        }
+    }
+
+    fn ordered(&mut self, order: &Order, by: &Who) {
+        self.say(&format!("{by}: {order}"));
+        if let (Order::Slots { count }, Shown::Bars { all, slots, .. }) = (order, &mut self.shown) {
+            while slots.len() < *count as usize {
+                slots.push(bar_of_slot(all));
+            }
         }
     }
 
@@ -285,6 +302,14 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
 }
 
+fn bar_of_slot(all: &MultiProgress) -> ProgressBar {
+    let bar = all.add(ProgressBar::new(1));
+    bar.set_style(style("{prefix:8} {bar:24.cyan} {pos}/{len}  {wide_msg}"));
+    bar.set_prefix("-");
+    bar.tick();
+    bar
+}
+
 impl Shown {
     fn bars(runs: u64, finished: u64, slots: usize) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
@@ -292,14 +317,7 @@ impl Shown {
         total.set_style(style("runs     {bar:24.green} {pos}/{len}  {elapsed} gone{wide_msg}"));
         total.set_position(finished);
         total.enable_steady_tick(Duration::from_secs(1));
-        let slot = |_| {
-            let bar = all.add(ProgressBar::new(1));
-            bar.set_style(style("{prefix:8} {bar:24.cyan} {pos}/{len}  {wide_msg}"));
-            bar.set_prefix("-");
-            bar.tick();
-            bar
-        };
-        let slots = (0..slots).map(slot).collect();
+        let slots = (0..slots).map(|_| bar_of_slot(&all)).collect();
         Self::Bars { all, total, slots, runs: BTreeMap::new(), last: BTreeMap::new() }
     }
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::order::{Order, Who};
 use crate::protocol::{Checkpoint, Measurement, Prediction};
 use crate::search::space::Point;
 
@@ -59,6 +60,11 @@ pub enum Fact {
         trial: TrialId,
         point: Point,
     },
+    /// A trial that somebody asked for; it waits for a slot.
+    TrialEnqueued {
+        trial: TrialId,
+        point: Point,
+    },
     RunStarted {
         run: RunId,
         slot: SlotId,
@@ -88,7 +94,12 @@ pub enum Fact {
     Converged {
         why: String,
     },
-    /// A failed trial gets another chance.
+    /// What somebody wanted and got; what followed are the next facts.
+    Ordered {
+        order: Order,
+        by: Who,
+    },
+    /// A trial that ended without a score gets another chance.
     TrialReopened {
         trial: TrialId,
     },
@@ -159,6 +170,10 @@ pub enum TrialEnd {
     },
     /// The curve of one of its folds fell behind those of other trials.
     Pruned {
+        why: String,
+    },
+    /// Somebody wanted it to end.
+    Cancelled {
         why: String,
     },
 }

@@ -6,25 +6,25 @@ use crate::search::race::{Field, Outlook};
 use crate::spec::{Budget, Direction, Prune, Race, Stop};
 use crate::sweep::next::{Next, Order, Waiting, next_run};
 
-fn contest(trials: i64, k: u32, slots: u32, change: impl FnOnce(&mut crate::spec::Search)) -> Plan {
+pub(super) fn contest(trials: i64, k: u32, slots: u32, change: impl FnOnce(&mut crate::spec::Search)) -> Plan {
     let plan = plan(&(0..trials).collect::<Vec<_>>(), k, slots);
     let mut spec = (*plan.spec).clone();
     change(&mut spec.search);
     Plan { spec: Arc::new(spec), ..plan }
 }
 
-fn racing(race: Race) -> impl FnOnce(&mut crate::spec::Search) {
+pub(super) fn racing(race: Race) -> impl FnOnce(&mut crate::spec::Search) {
     move |search| search.race = race
 }
 
-fn measured(run: RunId, epoch: u32, score: f64) -> Event {
+pub(super) fn measured(run: RunId, epoch: u32, score: f64) -> Event {
     let values = [("macro_f1".to_owned(), score)].into();
     let measurement = Measurement { epoch, step: u64::from(epoch), split: Split::Validation, values };
     Event::Measured { run, measurement }
 }
 
 /// Runs start as soon as they are spawned; of the start and of measurements nothing is said.
-fn play(sweep: &mut Sweep, events: Vec<Event>) -> (String, Vec<Fact>) {
+pub(super) fn play(sweep: &mut Sweep, events: Vec<Event>) -> (String, Vec<Fact>) {
     let (mut picture, mut facts) = (String::new(), Vec::new());
     for event in events {
         let mut queue = vec![event];
@@ -46,7 +46,7 @@ fn play(sweep: &mut Sweep, events: Vec<Event>) -> (String, Vec<Fact>) {
 }
 
 /// Begins, and finishes trial 0 with these scores.
-fn incumbent(scores: &[f64]) -> Vec<Event> {
+pub(super) fn incumbent(scores: &[f64]) -> Vec<Event> {
     let folds = scores.iter().zip(0..).map(|(score, fold)| done(run(0, fold, 1), *score));
     [Event::Begin].into_iter().chain(folds).collect()
 }
