@@ -47,6 +47,8 @@ pub(super) struct Screen {
     folds: u64,
     /// Runs that each trial has finished.
     done: BTreeMap<TrialId, u64>,
+    /// Runs that are not to come, of trials that were given up or killed.
+    saved: BTreeMap<TrialId, u64>,
     /// When the first run of a trial began here, and how many have finished since. Those of the baseline take no time.
     since: Option<Instant>,
     passed: u64,
@@ -89,6 +91,7 @@ impl Screen {
             started: BTreeMap::new(),
             folds,
             done,
+            saved: BTreeMap::new(),
             since: None,
             passed: 0,
         }
@@ -128,9 +131,11 @@ impl Screen {
             Fact::TrialProposed { trial, .. } if trial.is_baseline() => {
                 self.say("baseline: TF-IDF and a linear model on the same folds");
             }
-            Fact::TrialProposed { trial, point } | Fact::TrialEnqueued { trial, point } => {
-                self.say(&format!("trial {trial}: {point}"))
+            Fact::TrialEnqueued { trial, point } => {
+                self.grow(self.folds);
+                self.say(&format!("trial {trial} is enqueued: {point}"));
             }
+            Fact::TrialProposed { trial, point } => self.say(&format!("trial {trial}: {point}")),
             Fact::RunStarted { run, slot, place } => {
                 self.started.insert(*run, Instant::now());
                 if !run.trial.is_baseline() {
@@ -179,7 +184,11 @@ impl Screen {
             }
             Fact::Ordered { order, by } => self.ordered(order, by),
             Fact::Converged { why } => self.say(&format!("you could stop now: {why}")),
-            Fact::TrialReopened { trial } => self.say(&format!("{} is tried again", named(*trial))),
+            Fact::TrialReopened { trial } => {
+                let again = self.saved.remove(trial).unwrap_or(0);
+                self.grow(again);
+                self.say(&format!("{} is tried again", named(*trial)));
+            }
             _ => {}
         }
     }
@@ -196,8 +205,16 @@ impl Screen {
     /// The folds that it did not have are not to come any more.
     fn given_up(&mut self, trial: TrialId) {
         let left = self.folds.saturating_sub(self.done.get(&trial).copied().unwrap_or(0));
+        self.saved.insert(trial, left);
         if let Shown::Bars { total, .. } = &self.shown {
             total.dec_length(left);
+        }
+    }
+
+    /// So many runs are to come besides those that were.
+    fn grow(&self, runs: u64) {
+        if let Shown::Bars { total, .. } = &self.shown {
+            total.inc_length(runs);
         }
     }
 

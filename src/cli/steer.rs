@@ -68,33 +68,28 @@ pub(super) struct TrialArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(allow_missing_positional = true)]
 pub(super) struct SlotsArgs {
-    /// Name of the sweep [default: the newest that runs]
-    sweep: Option<String>,
-    /// Runs at once
-    count: u32,
+    /// The sweep [default: the newest that runs], and runs at once
+    #[arg(value_name = "[SWEEP] COUNT", required = true)]
+    words: Vec<String>,
 }
 
 #[derive(Debug, Args)]
-#[command(allow_missing_positional = true)]
 pub(super) struct NoteArgs {
-    /// Name of the sweep [default: the newest that runs, else the newest]
-    sweep: Option<String>,
-    /// What to say of it, in place of what was said; "" takes it away
-    text: String,
+    /// The sweep [default: the newest that runs, else the newest], and what to say of the trial in place of what was said;
+    /// "" takes it away
+    #[arg(value_name = "[SWEEP] TEXT", required = true)]
+    words: Vec<String>,
     /// Number of the trial, or `baseline`
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     trial: TrialId,
 }
 
 #[derive(Debug, Args)]
-#[command(allow_missing_positional = true)]
 pub(super) struct TagArgs {
-    /// Name of the sweep [default: the newest that runs, else the newest]
-    sweep: Option<String>,
-    /// The tag
-    tag: String,
+    /// The sweep [default: the newest that runs, else the newest], and the tag
+    #[arg(value_name = "[SWEEP] TAG", required = true)]
+    words: Vec<String>,
     /// Number of the trial, or `baseline`
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     trial: TrialId,
@@ -138,7 +133,9 @@ pub(super) async fn enqueue(args: EnqueueArgs, settings: &Settings, format: Form
 }
 
 pub(super) async fn slots(args: SlotsArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
-    give(args.sweep, Order::Slots { count: args.count }, true, settings, format).await
+    let (sweep, count) = sweep_and(args.words, "COUNT")?;
+    let count = count.parse().map_err(|_| Failure::new(Code::Usage, format!("{count:?} is no number of slots")))?;
+    give(sweep, Order::Slots { count }, true, settings, format).await
 }
 
 pub(super) async fn exclude(args: TrialArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
@@ -150,13 +147,27 @@ pub(super) async fn include(args: TrialArgs, settings: &Settings, format: Format
 }
 
 pub(super) async fn note(args: NoteArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
-    give(args.sweep, Order::Note { trial: args.trial, text: args.text }, true, settings, format).await
+    let (sweep, text) = sweep_and(args.words, "TEXT")?;
+    give(sweep, Order::Note { trial: args.trial, text }, true, settings, format).await
 }
 
 pub(super) async fn tag(args: TagArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
-    let TagArgs { sweep, tag, trial, remove } = args;
+    let TagArgs { words, trial, remove } = args;
+    let (sweep, tag) = sweep_and(words, "TAG")?;
     let order = if remove { Order::Untag { trial, tag } } else { Order::Tag { trial, tag } };
     give(sweep, order, true, settings, format).await
+}
+
+/// The last of one or two words, and the sweep if it is the first. Options may stand between them.
+fn sweep_and(words: Vec<String>, what: &str) -> Result<(Option<String>, String), Failure> {
+    match <[String; 2]>::try_from(words) {
+        Ok([sweep, last]) => Ok((Some(sweep), last)),
+        Err(mut words) => match (words.pop(), words.is_empty()) {
+            (Some(last), true) => Ok((None, last)),
+            _ => Err(Failure::new(Code::Usage, format!("expected [SWEEP] {what}: one word or two"))
+                .hint("a text of several words stands in quotes")),
+        },
+    }
 }
 
 /// An order that needs nothing but its sweep.
@@ -175,7 +186,7 @@ async fn give(
     let reader = Reader::open(&settings.db).await?;
     let record = find(&reader, sweep.as_deref(), &order).await?;
     let directory = sweep_directory(&settings.db, &record.name);
-    if !is_sure {
+    if !is_sure && control::is_live(&directory).await {
         confirm(&record.name, &order)?;
     }
     let answer = match control::order(&directory, &order).await {

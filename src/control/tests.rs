@@ -126,7 +126,16 @@ async fn junk_is_answered_and_changes_nothing() {
     assert!(answer.is_empty() || answer.contains("one line of at most 65536 bytes"), "{answer}");
     order(directory.path(), &Order::Stop).await.expect("is heard");
     assert_eq!(served.await.expect("no panic"), ["pause", "stop"]);
-    insta::assert_snapshot!(answers.join("\n"), @"");
+    insta::assert_snapshot!(answers.join("\n"), @r#"
+    -
+    {"type":"refused","why":"not understood: EOF while parsing a value at line 2 column 0","hint":"such as {\"type\":\"order\",\"order\":\"pause\"}: docs/steering.md lists all"}
+    {"type":"refused","why":"not understood: expected value at line 1 column 1","hint":"such as {\"type\":\"order\",\"order\":\"pause\"}: docs/steering.md lists all"}
+    {"type":"refused","why":"not understood: missing field `order`","hint":"such as {\"type\":\"order\",\"order\":\"pause\"}: docs/steering.md lists all"}
+    {"type":"refused","why":"not understood: unknown variant `explode`, expected one of `stop`, `pause`, `unpause`, `kill`, `kill_trial`, `retry`, `restart`, `enqueue`, `exclude`, `include`, `slots`, `note`, `tag`, `untag`","hint":"such as {\"type\":\"order\",\"order\":\"pause\"}: docs/steering.md lists all"}
+    {"type":"refused","why":"not understood: invalid value: integer `-1`, expected u32","hint":"such as {\"type\":\"order\",\"order\":\"pause\"}: docs/steering.md lists all"}
+    {"type":"refused","why":"not understood: expected value at line 1 column 1","hint":"such as {\"type\":\"order\",\"order\":\"pause\"}: docs/steering.md lists all"}
+    {"type":"done","order":"pause"}
+    "#);
 }
 
 /// Clients that say nothing, leave, or do not read hold up nobody; one that falls behind is left.

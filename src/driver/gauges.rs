@@ -240,7 +240,17 @@ mod tests {
         let second = dials.read(&groups);
         let cores = second.iter().find(|sample| sample.name == "cores").expect("it was seen twice").value;
         assert_eq!(cores, 0.0, "it has done nothing");
-        insta::assert_snapshot!(format!("{}\n\n{}", first.join("\n"), show(second).join("\n")), @"");
+        insta::assert_snapshot!(format!("{}\n\n{}", first.join("\n"), show(second).join("\n")), @r"
+    cpu memory_used_mb 1.000 true
+    cpu memory_total_mb 2.000 true
+    run 3/1#2 memory_used_mb 2.000 true
+
+    cpu utilisation 0.500 false
+    cpu memory_used_mb 1.000 false
+    cpu memory_total_mb 2.000 false
+    run 3/1#2 cores 0.000 false
+    run 3/1#2 memory_used_mb 2.000 false
+    ");
     }
 
     /// Of the machine that this is.

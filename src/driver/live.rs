@@ -41,11 +41,10 @@ impl Live {
     }
 
     pub(super) fn subscribe(&mut self, status: Status) -> Watcher {
-        let further = self.watchers.subscribe();
         let first = line(&Update::Status(status.clone()));
         // those who watch already hear of a change, too
         self.update(status);
-        Watcher { first, further }
+        Watcher { first, further: self.watchers.subscribe() }
     }
 
     /// Tells a status that is news.

@@ -187,7 +187,7 @@ fn named(trial: TrialId) -> String {
     if trial.is_baseline() { trial.to_string() } else { format!("trial {trial}") }
 }
 
-/// `pause`, `kill trial 3`, `4 slots`, `note on trial 3: …`
+/// `pause`, `kill trial 3`, `slots 4`, `note on trial 3: …`
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -200,7 +200,7 @@ impl fmt::Display for Order {
             Self::Enqueue { point, from: Some(trial) } => write!(f, "enqueue {} with {point}", named(*trial)),
             Self::Exclude { trial } => write!(f, "exclude {}", named(*trial)),
             Self::Include { trial } => write!(f, "include {}", named(*trial)),
-            Self::Slots { count } => write!(f, "{count} slots"),
+            Self::Slots { count } => write!(f, "slots {count}"),
             Self::Note { trial, text } if text.is_empty() => write!(f, "no note on {}", named(*trial)),
             Self::Note { trial, text } => write!(f, "note on {}: {text}", named(*trial)),
             Self::Tag { trial, tag } => write!(f, "tag {} {tag}", named(*trial)),

@@ -45,9 +45,20 @@ async fn orders_are_seen_with_what_follows() {
     writer.record(at(1), facts).await.expect("is recorded");
     let trials = "select trial, state, why, given_up, excluded, note, tags, asked from trials order by trial";
     let sweeps = "select state, best_trial, best_score, finished, excluded from sweeps";
-    insta::assert_snapshot!(view(&story, trials).await, @"");
-    insta::assert_snapshot!(view(&story, sweeps).await, @"");
-    insta::assert_snapshot!(view(&story, "select rank, trial from leaderboard").await, @"");
+    insta::assert_snapshot!(view(&story, trials).await, @r#"
+    trial | state | why | given_up | excluded | note | tags | asked
+    0 | finished | - | - | 1 | it's 好 | ["a\"b","z"] | 0
+    1 | finished | - | - | 0 | - | [] | 0
+    2 | cancelled | killed by li | - | 0 | - | [] | 0
+    "#);
+    insta::assert_snapshot!(view(&story, sweeps).await, @r"
+    state | best_trial | best_score | finished | excluded
+    running | 1 | 0.8 | 2 | 1
+    ");
+    insta::assert_snapshot!(view(&story, "select rank, trial from leaderboard").await, @r"
+    rank | trial
+    1 | 1
+    ");
     let row = story.reader().trials("lr").await.expect("is read").remove(0);
     assert_eq!(
         (row.excluded, row.note.as_deref(), row.tags),
@@ -64,9 +75,23 @@ async fn orders_are_seen_with_what_follows() {
         ordered(Order::Pause),
     ];
     writer.record(at(2), later).await.expect("is recorded");
-    insta::assert_snapshot!(view(&story, &trials.replace("order by", "where trial in (0, 3) order by")).await, @"");
-    insta::assert_snapshot!(view(&story, sweeps).await, @"");
-    insta::assert_snapshot!(view(&story, "select * from orders where at >= '2026-11-23T09:39:02'").await, @"");
+    insta::assert_snapshot!(view(&story, &trials.replace("order by", "where trial in (0, 3) order by")).await, @r#"
+    trial | state | why | given_up | excluded | note | tags | asked
+    0 | finished | - | - | 0 | - | ["a\"b","z"] | 0
+    3 | waiting | - | - | 0 | - | [] | 1
+    "#);
+    insta::assert_snapshot!(view(&story, sweeps).await, @r"
+    state | best_trial | best_score | finished | excluded
+    paused | 0 | 0.9 | 2 | 0
+    ");
+    insta::assert_snapshot!(view(&story, "select * from orders where at >= '2026-11-23T09:39:02'").await, @r#"
+    sweep | at | by | command | trial | params | pid
+    lr | 2026-11-23T09:39:02.123Z | li@box | include | 0 | {} | 7
+    lr | 2026-11-23T09:39:02.123Z | li@box | note | 0 | {"text":""} | 7
+    lr | 2026-11-23T09:39:02.123Z | li@box | enqueue | - | {"point":{"train.learning_rate":0.5},"from":0} | 7
+    lr | 2026-11-23T09:39:02.123Z | li@box | slots | - | {"count":4} | 7
+    lr | 2026-11-23T09:39:02.123Z | li@box | pause | - | {} | 7
+    "#);
     let last = story.reader().orders("lr").await.expect("is read").pop().expect("there are some");
     assert_eq!((last.command.as_str(), last.trial, last.params.as_str(), last.pid), ("pause", None, "{}", 7));
     writer.record(at(3), vec![ordered(Order::Stop)]).await.expect("is recorded");
@@ -98,7 +123,10 @@ async fn samples_are_thinned_and_forgotten() {
     }
     writer.flush().await.expect("is recorded");
     let first = "select device, name, value from machine limit 1";
-    insta::assert_snapshot!(view(&story, first).await, @"");
+    insta::assert_snapshot!(view(&story, first).await, @r"
+    device | name | value
+    cpu | utilisation | 0.5
+    ");
     // of the last hour all 180 or so, of the day before one in 15 of 4320
     let Some(crate::store::Cell::Integer(rows)) =
         story.reader().query("select count(*) from machine").await.expect("answers").rows[0].first().cloned()

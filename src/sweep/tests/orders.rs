@@ -39,7 +39,21 @@ fn a_pause_starts_nothing_and_stays() {
         done(run(0, 1, 1), 0.5),
         ordered(Order::Unpause),
     ];
-    assert_snapshot!(play(&mut sweep, script).0, @"");
+    assert_snapshot!(play(&mut sweep, script).0, @r#"
+    > SweepStarted
+      trial 0: train.seed = 7
+      spawn 0/0 on 0
+    > Ordered { order: Pause, by: Who { user: "li", host: "box", pid: 7 } }
+    > run 0/0 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+    > Ordered { order: Unpause, by: Who { user: "li", host: "box", pid: 7 } }
+      spawn 0/1 on 0
+    > Ordered { order: Pause, by: Who { user: "li", host: "box", pid: 7 } }
+    > run 0/1 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 0 Finished { score: 0.5, score_se: Some(0.0) }
+    > Ordered { order: Unpause, by: Who { user: "li", host: "box", pid: 7 } }
+      SweepEnded { end: Finished }
+      leave Finished
+    "#);
 }
 
 /// Whoever resumes wants it to go on; a Ctrl-C ends a paused sweep.
@@ -50,10 +64,18 @@ fn a_pause_ends_with_its_coordinator() {
     let (_, facts) = play(&mut sweep, vec![Event::Begin, ordered(Order::Pause)]);
     assert_eq!(Sweep::replay(plan.clone(), &facts).stage(), Stage::Paused);
     let mut again = Sweep::replay(plan.clone(), &facts);
-    assert_snapshot!(play(&mut again, vec![Event::Begin]).0, @"");
+    assert_snapshot!(play(&mut again, vec![Event::Begin]).0, @r#"
+    > SweepResumed
+      run 0/0 Interrupted { why: "lost: its coordinator ended" }
+      spawn 0/0#2 on 0
+    "#);
     assert_eq!(again.stage(), Stage::Running);
     let stop = Event::Stop { why: "Ctrl-C".into() };
-    assert_snapshot!(play(&mut sweep, vec![done(run(0, 0, 1), 0.5), stop]).0, @"");
+    assert_snapshot!(play(&mut sweep, vec![done(run(0, 0, 1), 0.5), stop]).0, @r#"
+    > run 0/0 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+    > SweepEnded { end: Stopped { why: "Ctrl-C" } }
+      leave Stopped { why: "Ctrl-C" }
+    "#);
 }
 
 #[test]
@@ -61,7 +83,19 @@ fn stop_and_kill_say_who() {
     let mut sweep = Sweep::new(plan(&[7, 8], 2, 2));
     let script =
         vec![Event::Begin, ordered(Order::Stop), done(run(0, 0, 1), 0.5), ordered(Order::Kill), crashed(run(0, 1, 1))];
-    assert_snapshot!(play(&mut sweep, script).0, @"");
+    assert_snapshot!(play(&mut sweep, script).0, @r#"
+    > SweepStarted
+      trial 0: train.seed = 7
+      spawn 0/0 on 0
+      spawn 0/1 on 1
+    > Ordered { order: Stop, by: Who { user: "li", host: "box", pid: 7 } }
+    > run 0/0 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+    > Ordered { order: Kill, by: Who { user: "li", host: "box", pid: 7 } }
+      terminate 0/1: li@box (sweep kill)
+    > run 0/1 Interrupted { why: "li@box (sweep kill)" }
+      SweepEnded { end: Stopped { why: "li@box (sweep kill)" } }
+      leave Stopped { why: "li@box (sweep kill)" }
+    "#);
     assert_eq!(refused(&sweep, &Order::Stop), "stop: the sweep has ended");
 }
 
@@ -81,15 +115,39 @@ fn a_killed_trial_has_no_further_fold_and_can_be_retried() {
             Event::Exited { run: run(0, 2, 1), exit: Exit::Failed { why: "interrupted".into() } },
         ],
     );
-    assert_snapshot!(story, @"");
+    assert_snapshot!(story, @r#"
+    > SweepStarted
+      trial 0: train.seed = 7
+      spawn 0/0 on 0
+      spawn 0/1 on 1
+    > run 0/0 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      spawn 0/2 on 0
+    > Ordered { order: KillTrial { trial: TrialId(0) }, by: Who { user: "li", host: "box", pid: 7 } }
+      trial 0 Cancelled { why: "killed by li" }
+      terminate 0/2: killed by li
+      terminate 0/1: killed by li
+    > run 0/1 Cancelled { why: "killed by li" }
+      trial 1: train.seed = 8
+      spawn 1/0 on 1
+    > run 0/2 Cancelled { why: "killed by li" }
+      spawn 1/1 on 0
+    "#);
     assert_eq!(sweep.history().trials[0].state, TriedState::Dropped);
     assert_eq!(sweep.history().trials[0].scores, [(0, 0.5)]);
-    assert_snapshot!(refused(&sweep, &Order::KillTrial { trial }), @"");
+    assert_snapshot!(refused(&sweep, &Order::KillTrial { trial }), @"kill trial 0: trial 0 is killed already");
     // it stays so, and is opened by name
     let mut again = Sweep::replay(plan, &facts);
     let (story, more) = play(&mut again, vec![Event::Begin, ordered(Order::Retry { trial: Some(trial) })]);
     facts.extend(more);
-    assert_snapshot!(story, @"");
+    assert_snapshot!(story, @r#"
+    > SweepResumed
+      run 1/0 Interrupted { why: "lost: its coordinator ended" }
+      run 1/1 Interrupted { why: "lost: its coordinator ended" }
+      spawn 1/0#2 on 0
+      spawn 1/1#2 on 1
+    > Ordered { order: Retry { trial: Some(TrialId(0)) }, by: Who { user: "li", host: "box", pid: 7 } }
+      TrialReopened { trial: TrialId(0) }
+    "#);
 }
 
 /// The run that was told to end when its trial was killed ends after the trial was opened again: it was not its fault.
@@ -105,7 +163,22 @@ fn a_trial_that_is_retried_at_once_loses_nothing() {
         crashed(run(0, 0, 2)),
         done(run(0, 0, 3), 0.5),
     ];
-    assert_snapshot!(play(&mut sweep, script).0, @"");
+    assert_snapshot!(play(&mut sweep, script).0, @r#"
+    > SweepStarted
+      trial 0: train.seed = 7
+      spawn 0/0 on 0
+    > Ordered { order: KillTrial { trial: TrialId(0) }, by: Who { user: "li", host: "box", pid: 7 } }
+      trial 0 Cancelled { why: "killed by li" }
+      terminate 0/0: killed by li
+    > Ordered { order: Retry { trial: Some(TrialId(0)) }, by: Who { user: "li", host: "box", pid: 7 } }
+      TrialReopened { trial: TrialId(0) }
+    > run 0/0 Interrupted { why: "killed by li" }
+      spawn 0/0#2 on 0
+    > run 0/0#2 Crashed { why: "signal 9" }
+      spawn 0/0#3 on 0
+    > run 0/0#3 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      spawn 0/1 on 0
+    "#);
 }
 
 #[test]
@@ -113,8 +186,20 @@ fn a_run_that_hangs_is_started_again() {
     let mut sweep = Sweep::new(plan(&[7], 2, 1));
     let restart = Order::Restart { trial: TrialId(0), fold: FoldId { repeat: 0, fold: 0 } };
     let script = vec![Event::Begin, ordered(restart.clone()), crashed(run(0, 0, 1)), done(run(0, 0, 2), 0.5)];
-    assert_snapshot!(play(&mut sweep, script).0, @"");
-    assert_snapshot!(refused(&sweep, &restart), @"");
+    assert_snapshot!(play(&mut sweep, script).0, @r#"
+    > SweepStarted
+      trial 0: train.seed = 7
+      spawn 0/0 on 0
+    > Ordered { order: Restart { trial: TrialId(0), fold: FoldId { repeat: 0, fold: 0 } }, by: Who { user: "li", host: "box", pid: 7 } }
+      terminate 0/0: restarted by li
+    > run 0/0 Interrupted { why: "restarted by li" }
+      spawn 0/0#2 on 0
+    > run 0/0#2 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      spawn 0/1 on 0
+    "#);
+    assert_snapshot!(refused(&sweep, &restart), @r#"
+    restart run 0/0: run 0/0 is not running (`sweep sql "select * from runs where state = 'running'"` lists what runs)
+    "#);
 }
 
 #[test]
@@ -129,7 +214,21 @@ fn who_takes_up_a_trial_that_was_given_up_gets_its_score() {
         done(run(1, 1, 1), 0.41),
         done(run(1, 2, 1), 0.42),
     ];
-    assert_snapshot!(play(&mut sweep, script).0, @"");
+    assert_snapshot!(play(&mut sweep, script).0, @r#"
+    > Ordered { order: Pause, by: Who { user: "li", host: "box", pid: 7 } }
+    > run 1/0 Finished { score: 0.4, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 1 Dropped { why: "raced out after 1 of 3 folds: its chance to beat trial 0 is below 0.01 %" }
+    > Ordered { order: Retry { trial: Some(TrialId(1)) }, by: Who { user: "li", host: "box", pid: 7 } }
+      TrialReopened { trial: TrialId(1) }
+    > Ordered { order: Unpause, by: Who { user: "li", host: "box", pid: 7 } }
+      spawn 1/1 on 0
+    > run 1/1 Finished { score: 0.41, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      spawn 1/2 on 0
+    > run 1/2 Finished { score: 0.42, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 1 Finished { score: 0.41, score_se: Some(0.009128709291752751) }
+      SweepEnded { end: Finished }
+      leave Finished
+    "#);
 }
 
 #[test]
@@ -141,12 +240,21 @@ fn an_enqueued_point_comes_next_and_the_grid_stays_complete() {
     plan.spec = Arc::new(spec);
     let mut sweep = Sweep::new(plan.clone());
     let (story, facts) = play(&mut sweep, vec![Event::Begin, ordered(enqueue(9)), done(run(0, 0, 1), 0.5)]);
-    assert_snapshot!(story, @"");
-    assert_snapshot!(refused(&sweep, &enqueue(9)), @"");
-    assert_snapshot!(refused(&sweep, &enqueue(10)), @"");
+    assert_snapshot!(story, @r#"
+    > SweepStarted
+      trial 0: train.seed = 7
+      spawn 0/0 on 0
+    > Ordered { order: Enqueue { point: Point({"train.seed": Number(9)}), from: None }, by: Who { user: "li", host: "box", pid: 7 } }
+      TrialEnqueued { trial: TrialId(1), point: Point({"train.seed": Number(9)}) }
+    > run 0/0 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 0 Finished { score: 0.5, score_se: None }
+      spawn 1/0 on 0
+    "#);
+    assert_snapshot!(refused(&sweep, &enqueue(9)), @"enqueue train.seed = 9: train.seed = 9 was tried already (the same point has the same scores; leave something open or change a value)");
+    assert_snapshot!(refused(&sweep, &enqueue(10)), @"enqueue train.seed = 10: train.seed: 10 is not in its domain: one of 7, 8, 9");
     let unknown = Point::default().with("train.sed", 1.into()).with("train.epochs", 3.into());
-    assert_snapshot!(refused(&sweep, &Order::Enqueue { point: unknown, from: None }), @"");
-    assert_snapshot!(refused(&sweep, &Order::Enqueue { point: seed(8), from: Some(TrialId(5)) }), @"");
+    assert_snapshot!(refused(&sweep, &Order::Enqueue { point: unknown, from: None }), @"enqueue train.sed = 1, train.epochs = 3: train.sed is not varied; did you mean `train.seed`?; train.epochs is not varied");
+    assert_snapshot!(refused(&sweep, &Order::Enqueue { point: seed(8), from: Some(TrialId(5)) }), @"enqueue trial 5 with train.seed = 8: there is no trial 5");
     // what is left open is drawn
     let open = Order::Enqueue { point: Point::default(), from: None };
     assert_eq!(sweep.refusal(&open), None);
@@ -154,14 +262,29 @@ fn an_enqueued_point_comes_next_and_the_grid_stays_complete() {
     let before: Vec<Fact> = facts.iter().take_while(|fact| !matches!(fact, Fact::RunEnded { .. })).cloned().collect();
     let mut again = Sweep::replay(plan, &before);
     let script = vec![Event::Begin, done(run(0, 0, 2), 0.5), done(run(1, 0, 1), 0.5), done(run(2, 0, 1), 0.5)];
-    assert_snapshot!(play(&mut again, script).0, @"");
+    assert_snapshot!(play(&mut again, script).0, @r#"
+    > SweepResumed
+      run 0/0 Interrupted { why: "lost: its coordinator ended" }
+      spawn 0/0#2 on 0
+    > run 0/0#2 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 0 Finished { score: 0.5, score_se: None }
+      spawn 1/0 on 0
+    > run 1/0 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 1 Finished { score: 0.5, score_se: None }
+      trial 2: train.seed = 8
+      spawn 2/0 on 0
+    > run 2/0 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 2 Finished { score: 0.5, score_se: None }
+      SweepEnded { end: Finished }
+      leave Finished
+    "#);
     assert_eq!(again.history().asked, [1].into());
 }
 
 /// The draws of a search are what they would have been.
 #[test]
 fn an_enqueued_point_takes_no_draw() {
-    let file = "baseline = false\ndata.path = \"a.csv\"\nfolds.k = 2\n[search]\nrace = \"off\"\ntrials = 4\n\
+    let file = "baseline = false\ndata.path = \"a.csv\"\nfolds.k = 2\n[search]\nsampler = \"random\"\nrace = \"off\"\ntrials = 4\n\
                 start = [{ \"train.epochs\" = 9 }]\n\
                 [search.space]\n\"train.learning_rate\" = { low = 1e-5, high = 1e-2, log = true }\n\
                 \"train.epochs\" = { low = 1, high = 9 }";
@@ -204,7 +327,7 @@ fn what_has_no_budget_is_not_enqueued() {
     let plan = contest(9, 2, 1, |search| search.budget = Budget { runs: Some(3), ..Budget::default() });
     let mut sweep = Sweep::new(plan);
     play(&mut sweep, vec![Event::Begin]);
-    assert_snapshot!(refused(&sweep, &enqueue(8)), @"");
+    assert_snapshot!(refused(&sweep, &enqueue(8)), @"enqueue train.seed = 8: no run is started any more: its budget of 3 runs has no room for another trial: 1 were started (a new sweep can begin with the point: `start` of [search])");
 }
 
 #[test]
@@ -223,15 +346,29 @@ fn an_excluded_trial_counts_in_nothing() {
         done(run(3, 0, 1), 0.05),
     ];
     let (story, more) = play(&mut sweep, script);
-    assert_snapshot!(story, @"");
+    assert_snapshot!(story, @r#"
+    > Ordered { order: Exclude { trial: TrialId(0) }, by: Who { user: "li", host: "box", pid: 7 } }
+    > run 2/0 Finished { score: 0.3, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      spawn 2/1 on 0
+    > run 2/1 Finished { score: 0.31, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      spawn 2/2 on 0
+    > run 2/2 Finished { score: 0.32, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 2 Finished { score: 0.31, score_se: Some(0.009128709291752777) }
+      trial 3: train.seed = 3
+      spawn 3/0 on 0
+    > run 3/0 Finished { score: 0.05, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 3 Dropped { why: "raced out after 1 of 3 folds: its chance to beat trial 2 is below 0.01 %" }
+      SweepEnded { end: Finished }
+      leave Finished
+    "#);
     facts.extend(more);
     let again = Sweep::replay(contest(4, 3, 1, racing(Race::Posterior)), &facts);
     let tried = &again.history().trials[0];
     assert_eq!((tried.state, tried.scores.len()), (TriedState::Dropped, 0));
     assert!(again.history().holds(&tried.point), "it is not tried again");
-    assert_snapshot!(refused(&sweep, &exclude), @"");
-    assert_snapshot!(refused(&sweep, &Order::Exclude { trial: TrialId::BASELINE }), @"");
-    assert_snapshot!(refused(&sweep, &Order::Include { trial: TrialId(1) }), @"");
+    assert_snapshot!(refused(&sweep, &exclude), @"exclude trial 0: trial 0 is excluded already");
+    assert_snapshot!(refused(&sweep, &Order::Exclude { trial: TrialId::BASELINE }), @"exclude baseline: baseline is no point of the space");
+    assert_snapshot!(refused(&sweep, &Order::Include { trial: TrialId(1) }), @"include trial 1: trial 1 is included already");
     assert_eq!(sweep.refusal(&Order::Include { trial: TrialId(0) }), None, "also when it has ended");
 }
 
@@ -262,8 +399,26 @@ fn fewer_slots_drain_and_more_are_opened() {
         ordered(Order::Slots { count: 4 }),
     ];
     let (story, facts) = play(&mut sweep, script);
-    assert_snapshot!(story, @"");
-    assert_snapshot!(refused(&sweep, &Order::Slots { count: 0 }), @"");
+    assert_snapshot!(story, @r#"
+    > SweepStarted
+      trial 0: train.seed = 1
+      spawn 0/0 on 0
+      spawn 0/1 on 1
+      spawn 0/2 on 2
+    > Ordered { order: Slots { count: 1 }, by: Who { user: "li", host: "box", pid: 7 } }
+    > run 0/0 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+    > run 0/1 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+    > run 0/2 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 0 Finished { score: 0.5, score_se: Some(0.0) }
+      trial 1: train.seed = 2
+      spawn 1/0 on 0
+    > Ordered { order: Slots { count: 4 }, by: Who { user: "li", host: "box", pid: 7 } }
+      spawn 1/1 on 1
+      spawn 1/2 on 2
+      trial 2: train.seed = 3
+      spawn 2/0 on 3
+    "#);
+    assert_snapshot!(refused(&sweep, &Order::Slots { count: 0 }), @"slots 0: 0 is no number of slots: at least 1, at most 1024 (`sweep pause` lets the runs end and starts no more)");
     // how many there are is a matter of the session
     let mut again = Sweep::replay(plan, &facts);
     assert_eq!(again.wanted_slots(), 4);
@@ -283,7 +438,19 @@ fn remarks_change_nothing_else() {
         ordered(Order::Untag { trial, tag: "a/b".into() }),
         ordered(Order::Pause),
     ];
-    assert_snapshot!(play(&mut sweep, script).0, @"");
+    assert_snapshot!(play(&mut sweep, script).0, @r#"
+    > SweepStarted
+      trial 0: train.seed = 7
+      spawn 0/0 on 0
+    > Ordered { order: Note { trial: TrialId(0), text: "odd" }, by: Who { user: "li", host: "box", pid: 7 } }
+    > Ordered { order: Tag { trial: TrialId(0), tag: "a/b" }, by: Who { user: "li", host: "box", pid: 7 } }
+    > run 0/0 Finished { score: 0.5, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
+      trial 0 Finished { score: 0.5, score_se: None }
+      SweepEnded { end: Finished }
+      leave Finished
+    > Ordered { order: Untag { trial: TrialId(0), tag: "a/b" }, by: Who { user: "li", host: "box", pid: 7 } }
+    >
+    "#);
     let wrong = [
         Order::Note { trial: TrialId(4), text: String::new() },
         Order::Note { trial, text: "x".repeat(20_000) },
@@ -293,7 +460,13 @@ fn remarks_change_nothing_else() {
     ];
     let wrong: Vec<String> =
         wrong.iter().map(|order| sweep.refusal(order).map(|why| why.to_string()).unwrap_or_default()).collect();
-    assert_snapshot!(wrong.join("\n"), @"");
+    assert_snapshot!(wrong.join("\n"), @r#"
+    there is no trial 4
+    the note is too long: 20000 bytes, at most 16384
+    "a b" is no tag: letters, digits and - _ . : / + only
+    "" is no tag: letters, digits and - _ . : / + only
+    the sweep has ended
+    "#);
 }
 
 #[test]
