@@ -146,7 +146,19 @@ fn a_live_sweep_does_what_it_is_told() {
     assert!(!socket.exists());
     assert_eq!(project.sql("select state, trials from sweeps"), ["stopped,3"]);
     let orders = project.sql("select command, coalesce(trial, '-'), params, by like '%_@_%', pid > 1 from orders");
-    insta::assert_snapshot!(orders.join("\n"), @"");
+    insta::assert_snapshot!(orders.join("\n"), @r#"
+    pause,-,{},1,1
+    slots,-,"{""count"":2}",1,1
+    enqueue,-,"{""point"":{""x"":0.75}}",1,1
+    enqueue,-,"{""point"":{""y"":7},""from"":1}",1,1
+    unpause,-,{},1,1
+    kill_trial,0,{},1,1
+    restart,1,"{""repeat"":0,""fold"":1}",1,1
+    note,1,"{""text"":""too good: does x leak?""}",1,1
+    tag,1,"{""tag"":""suspicious""}",1,1
+    exclude,1,{},1,1
+    stop,-,{},1,1
+    "#);
     assert!(obeyed(&project, &["show", "own", "--orders"]).contains("kill_trial"));
     assert_eq!(project.sql("select count(distinct pid) = count(*) from orders"), ["1"], "each of another process");
     assert!(!project.sql("select 1 from machine where device = 'cpu' and name = 'memory_total_mb'").is_empty());
