@@ -174,11 +174,10 @@ impl Screen {
             Fact::TrialEnded { trial, end: TrialEnd::Failed { why } } => {
                 self.say(&format!("{} failed: {why}", named(*trial)));
             }
-            Fact::TrialEnded { trial, end: TrialEnd::Dropped { why } | TrialEnd::Pruned { why } } => {
-                self.given_up(*trial);
-                self.say(&format!("{} {why}", named(*trial)));
-            }
-            Fact::TrialEnded { trial, end: TrialEnd::Cancelled { why } } => {
+            Fact::TrialEnded {
+                trial,
+                end: TrialEnd::Dropped { why } | TrialEnd::Pruned { why } | TrialEnd::Cancelled { why },
+            } => {
                 self.given_up(*trial);
                 self.say(&format!("{} {why}", named(*trial)));
             }

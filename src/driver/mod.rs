@@ -133,7 +133,7 @@ pub async fn conduct(
     let directory = sweep_directory(driver.campaign.store.reader().path(), &driver.campaign.record.name);
     // a sweep that cannot be steered is still a sweep
     let mut server = Server::open(&directory, &driver.host).map_err(|why| (driver.watch)(Notice::Deaf { why })).ok();
-    let end = driver.run(hearing, server.as_mut()).await;
+    let end = Box::pin(driver.run(hearing, server.as_mut())).await;
     if let Some(server) = server {
         server.close().await;
     }

@@ -356,7 +356,7 @@ impl Effects<'_> {
                 self.sweep.phase = Phase::Killing { why };
                 self.fill();
             }
-            Event::Ordered { order, by } => self.obey(order, by),
+            Event::Ordered { order, by } => self.obey(&order, by),
         }
     }
 

@@ -166,12 +166,12 @@ fn state(end: &TrialEnd) -> &'static str {
 
 impl Effects<'_> {
     /// Carries out an order that nothing refuses.
-    pub(super) fn obey(&mut self, order: Order, by: Who) {
-        if self.sweep.refusal(&order).is_some() {
+    pub(super) fn obey(&mut self, order: &Order, by: Who) {
+        if self.sweep.refusal(order).is_some() {
             return;
         }
         let user = by.user.clone();
-        let asked = match &order {
+        let asked = match order {
             Order::Enqueue { point, from } => self.sweep.asked_point(point, *from).ok(),
             _ => None,
         };
@@ -183,19 +183,19 @@ impl Effects<'_> {
                 }
             }
             Order::KillTrial { trial } => {
-                self.end_trial(trial, TrialEnd::Cancelled { why: format!("killed by {user}") });
+                self.end_trial(*trial, TrialEnd::Cancelled { why: format!("killed by {user}") });
                 self.settle();
             }
             Order::Retry { trial } => {
                 let failed = self.sweep.trials().filter(|(_, trial)| trial.failed()).map(|(id, _)| id);
-                for trial in trial.map_or_else(|| failed.collect(), |trial| vec![trial]) {
+                for trial in (*trial).map_or_else(|| failed.collect(), |trial| vec![trial]) {
                     self.record(Fact::TrialReopened { trial });
                 }
                 self.settle();
             }
             Order::Restart { trial, fold } => {
                 let runs = self.sweep.slots.iter().flatten().copied();
-                for run in runs.filter(|run| run.trial == trial && run.fold == fold).collect::<Vec<_>>() {
+                for run in runs.filter(|run| run.trial == *trial && run.fold == *fold).collect::<Vec<_>>() {
                     self.terminate(run, format!("restarted by {user}"));
                 }
             }
