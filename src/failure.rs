@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::control::ControlError;
 use crate::driver::{DriverError, EncoderError, EncoderErrors, MaterialError, ProgramError, SlotError};
 use crate::spec::Problems;
 use crate::store::StoreError;
@@ -19,6 +20,8 @@ pub enum Code {
     BadInput = 4,
     /// `sweep resume` continues.
     Interrupted = 5,
+    /// There is no live sweep to be told.
+    NotRunning = 6,
 }
 
 /// An error for people.
@@ -109,6 +112,13 @@ impl From<ProgramError> for Failure {
 impl From<SlotError> for Failure {
     fn from(error: SlotError) -> Self {
         Self::new(Code::BadInput, error.to_string()).hint("`sweep doctor` shows the devices that it finds")
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        let code = if matches!(error, ControlError::Nobody { .. }) { Code::NotRunning } else { Code::Broken };
+        Self::new(code, error.to_string())
     }
 }
 

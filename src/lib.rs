@@ -6,12 +6,14 @@
 //!   next; [`protocol`] the messages of a run; [`metrics`] scores; [`crossval`] what they allow one to say.
 //! - learn, candle: [`text`] from files to windows of tokens and folds; [`model`] windows to logits; [`train`] one run;
 //!   [`baseline`] what it is measured against.
-//! - edge: [`worker`] one run in its process; [`tether`] a program that ends with us; [`driver`] all runs of a sweep; [`hub`] models to download;
+//! - edge: [`worker`] one run in its process; [`tether`] a program that ends with us; [`driver`] all runs of a sweep;
+//!   [`control`] how people steer one; [`hub`] models to download;
 //!   [`store`] SQLite; [`cli`] the terminal;
 //!   [`settings`] of the machine; [`failure`] errors for people.
 
 pub mod baseline;
 pub mod cli;
+pub mod control;
 pub mod crossval;
 pub mod driver;
 pub mod failure;

@@ -100,6 +100,10 @@ mod tests {
             why: why.map(str::to_owned),
             score_so_far: None,
             given_up: None,
+            excluded: false,
+            note: None,
+            tags: Vec::new(),
+            asked: false,
         };
         let comparison = |difference| Comparison { folds: 3, difference, difference_se: Some(0.005), p: Some(0.052) };
         let gain = |difference| Gain { trial: TrialId(4), comparison: comparison(difference) };

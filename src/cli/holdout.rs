@@ -140,6 +140,7 @@ mod tests {
             converged: None,
             holdout_score: None,
             holdout_baseline: None,
+            excluded: 0,
         }
     }
 

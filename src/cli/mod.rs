@@ -17,6 +17,7 @@ mod ready;
 mod render;
 mod run;
 mod sql;
+mod steer;
 mod texts;
 mod thresholds;
 
@@ -33,6 +34,7 @@ use crate::failure::{Code, Failure};
 use crate::settings::Settings;
 use crate::spec::{Override, Problems, Spec};
 use crate::store::{Reader, StoreError};
+use crate::sweep::Order;
 
 /// Hyperparameter sweeps of a hierarchical BERT long-text classifier.
 ///
@@ -76,6 +78,28 @@ enum Command {
     Run(run::RunArgs),
     /// Continue a sweep that was stopped, killed or lost [default: the newest unfinished one]
     Resume(run::ResumeArgs),
+    /// Let the runs of a live sweep end, and start no more
+    Stop(steer::LiveArgs),
+    /// Start no run of a live sweep until `sweep unpause`; those that run go on
+    Pause(steer::LiveArgs),
+    /// Go on with a paused sweep
+    Unpause(steer::LiveArgs),
+    /// End the runs of a live sweep now, or one of its trials for good
+    Kill(steer::KillArgs),
+    /// Try trials of a live sweep again, or start one of its runs again
+    Retry(steer::RetryArgs),
+    /// Ask a live sweep to try a point next
+    Enqueue(steer::EnqueueArgs),
+    /// Change how many runs of a live sweep go on at once
+    Slots(steer::SlotsArgs),
+    /// Let a trial count in nothing: not in what is learned, nor as the best
+    Exclude(steer::TrialArgs),
+    /// Let an excluded trial count again
+    Include(steer::TrialArgs),
+    /// Say something of a trial, for those who read it later
+    Note(steer::NoteArgs),
+    /// Put a tag on a trial, or take it away
+    Tag(steer::TagArgs),
     /// Validate a sweep file, print what it comes to, and run nothing
     Check(check::CheckArgs),
     /// Draw points for a training loop of your own: JSON lines on stdin and stdout
@@ -156,6 +180,17 @@ async fn dispatch(command: Command, settings: &Settings, format: Format) -> Resu
     match command {
         Command::Run(args) => run::run(args, settings, format).await,
         Command::Resume(args) => run::resume(args, settings, format).await,
+        Command::Stop(args) => steer::plain(Order::Stop, args, settings, format).await,
+        Command::Pause(args) => steer::plain(Order::Pause, args, settings, format).await,
+        Command::Unpause(args) => steer::plain(Order::Unpause, args, settings, format).await,
+        Command::Kill(args) => steer::kill(args, settings, format).await,
+        Command::Retry(args) => steer::retry(args, settings, format).await,
+        Command::Enqueue(args) => steer::enqueue(args, settings, format).await,
+        Command::Slots(args) => steer::slots(args, settings, format).await,
+        Command::Exclude(args) => steer::exclude(args, settings, format).await,
+        Command::Include(args) => steer::include(args, settings, format).await,
+        Command::Note(args) => steer::note(args, settings, format).await,
+        Command::Tag(args) => steer::tag(args, settings, format).await,
         Command::Check(args) => check::check(args, settings, format).await,
         Command::AskTell(args) => ask_tell::ask_tell(&args, settings).await,
         Command::Ls => read::ls(settings, format).await,

@@ -12,7 +12,7 @@ use crate::driver::Notice;
 use crate::protocol::{Progress, Split};
 use crate::spec::{Direction, Search};
 use crate::store::TrialRow;
-use crate::sweep::{Fact, RunEnd, RunId, SlotId, TrialEnd, TrialId};
+use crate::sweep::{Fact, Order, RunEnd, RunId, SlotId, TrialEnd, TrialId, Who};
 
 /// Awaits work, and says what is being done once it has taken a second.
 pub(super) async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
@@ -47,6 +47,8 @@ pub(super) struct Screen {
     folds: u64,
     /// Runs that each trial has finished.
     done: BTreeMap<TrialId, u64>,
+    /// Runs that are not to come, of trials that were given up or killed.
+    saved: BTreeMap<TrialId, u64>,
     /// When the first run of a trial began here, and how many have finished since. Those of the baseline take no time.
     since: Option<Instant>,
     passed: u64,
@@ -89,6 +91,7 @@ impl Screen {
             started: BTreeMap::new(),
             folds,
             done,
+            saved: BTreeMap::new(),
             since: None,
             passed: 0,
         }
@@ -107,6 +110,7 @@ impl Screen {
             Notice::Spent { running } => {
                 self.say(&format!("the time of the sweep is over: {running} runs come to their end"));
             }
+            Notice::Deaf { why } => self.say(&format!("this sweep cannot be steered from outside: {why}")),
             Notice::Killing => self.say("ending the runs; `sweep resume` continues from their last checkpoints"),
         }
     }
@@ -126,6 +130,10 @@ impl Screen {
         match fact {
             Fact::TrialProposed { trial, .. } if trial.is_baseline() => {
                 self.say("baseline: TF-IDF and a linear model on the same folds");
+            }
+            Fact::TrialEnqueued { trial, point } => {
+                self.grow(self.folds);
+                self.say(&format!("trial {trial} is enqueued: {point}"));
             }
             Fact::TrialProposed { trial, point } => self.say(&format!("trial {trial}: {point}")),
             Fact::RunStarted { run, slot, place } => {
@@ -166,7 +174,10 @@ impl Screen {
             Fact::TrialEnded { trial, end: TrialEnd::Failed { why } } => {
                 self.say(&format!("{} failed: {why}", named(*trial)));
             }
-            Fact::TrialEnded { trial, end: TrialEnd::Dropped { why } | TrialEnd::Pruned { why } } => {
+            Fact::TrialEnded {
+                trial,
+                end: TrialEnd::Dropped { why } | TrialEnd::Pruned { why } | TrialEnd::Cancelled { why },
+            } => {
                 self.given_up(*trial);
                 self.say(&format!("{} {why}", named(*trial)));
             }
@@ -181,17 +192,39 @@ impl Screen {
                     named(*trial)
                 ));
             }
+            Fact::Ordered { order, by } => self.ordered(order, by),
             Fact::Converged { why } => self.say(&format!("you could stop now: {why}")),
-            Fact::TrialReopened { trial } => self.say(&format!("{} is tried again", named(*trial))),
+            Fact::TrialReopened { trial } => {
+                let again = self.saved.remove(trial).unwrap_or(0);
+                self.grow(again);
+                self.say(&format!("{} is tried again", named(*trial)));
+            }
             _ => {}
+        }
+    }
+
+    fn ordered(&mut self, order: &Order, by: &Who) {
+        self.say(&format!("{by}: {order}"));
+        if let (Order::Slots { count }, Shown::Bars { all, slots, .. }) = (order, &mut self.shown) {
+            while slots.len() < *count as usize {
+                slots.push(bar_of_slot(all));
+            }
         }
     }
 
     /// The folds that it did not have are not to come any more.
     fn given_up(&mut self, trial: TrialId) {
         let left = self.folds.saturating_sub(self.done.get(&trial).copied().unwrap_or(0));
+        self.saved.insert(trial, left);
         if let Shown::Bars { total, .. } = &self.shown {
             total.dec_length(left);
+        }
+    }
+
+    /// So many runs are to come besides those that were.
+    fn grow(&self, runs: u64) {
+        if let Shown::Bars { total, .. } = &self.shown {
+            total.inc_length(runs);
         }
     }
 
@@ -303,6 +336,14 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
 }
 
+fn bar_of_slot(all: &MultiProgress) -> ProgressBar {
+    let bar = all.add(ProgressBar::new(1));
+    bar.set_style(style("{prefix:8} {bar:24.cyan} {pos}/{len}  {wide_msg}"));
+    bar.set_prefix("-");
+    bar.tick();
+    bar
+}
+
 impl Shown {
     fn bars(runs: u64, finished: u64, slots: usize) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
@@ -310,14 +351,7 @@ impl Shown {
         total.set_style(style("runs     {bar:24.green} {pos}/{len}  {elapsed} gone{wide_msg}"));
         total.set_position(finished);
         total.enable_steady_tick(Duration::from_secs(1));
-        let slot = |_| {
-            let bar = all.add(ProgressBar::new(1));
-            bar.set_style(style("{prefix:8} {bar:24.cyan} {pos}/{len}  {wide_msg}"));
-            bar.set_prefix("-");
-            bar.tick();
-            bar
-        };
-        let slots = (0..slots).map(slot).collect();
+        let slots = (0..slots).map(|_| bar_of_slot(&all)).collect();
         Self::Bars { all, total, slots, runs: BTreeMap::new(), last: BTreeMap::new() }
     }
 }

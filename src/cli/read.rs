@@ -12,7 +12,7 @@ use super::{Format, importance, render};
 use crate::failure::{Code, Failure};
 use crate::protocol::Split;
 use crate::settings::Settings;
-use crate::store::{MetricRow, Reader, RunRow, SweepRecord, SweepRow, TrialRow, log_path};
+use crate::store::{MetricRow, OrderRow, Reader, RunRow, SweepRecord, SweepRow, TrialRow, log_path};
 use crate::sweep::{FoldId, RunId, TrialId};
 
 #[derive(Debug, Args)]
@@ -25,6 +25,9 @@ pub(super) struct ShowArgs {
     /// What its scores say of the parameters: how much each matters, and which values are good
     #[arg(long, conflicts_with = "trial")]
     importance: bool,
+    /// What people told it to do: when, who, what
+    #[arg(long, conflicts_with_all = ["trial", "importance"])]
+    orders: bool,
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +78,9 @@ pub(super) async fn show(args: ShowArgs, settings: &Settings, format: Format) ->
     };
     if args.importance {
         return importance::show(&reader, &record, format).await;
+    }
+    if args.orders {
+        return show_orders(&reader, &record, format).await;
     }
     match args.trial {
         Some(trial) => show_trial(&reader, &record, trial, format).await,
@@ -131,6 +137,10 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     if let Some(holdout) = holdout {
         outln!("\n{}", holdout.lines(&sweep));
     }
+    let remarks = remarks(&trials);
+    if !remarks.is_empty() {
+        outln!("\n{}", render::table(&["trial", "excluded", "tags", "note"], &remarks));
+    }
     let open: Vec<Vec<String>> = trials
         .iter()
         .filter(|trial| !trial.trial.is_baseline() && !leaderboard.iter().any(|row| row.trial == trial.trial))
@@ -150,6 +160,40 @@ async fn show_sweep(reader: &Reader, record: &SweepRecord, format: Format) -> Re
     if !open.is_empty() {
         outln!("\n{}", render::table(&["trial", "state", "folds", "so far", "parameters", "why"], &open));
     }
+    Ok(Code::Good)
+}
+
+/// The trials of which something was said.
+fn remarks(trials: &[TrialRow]) -> Vec<Vec<String>> {
+    let has_some = |trial: &&TrialRow| trial.excluded || trial.note.is_some() || !trial.tags.is_empty();
+    let row = |trial: &TrialRow| {
+        let excluded = if trial.excluded { "yes" } else { "" };
+        // a table has one line a row
+        let note = trial.note.as_deref().unwrap_or_default().replace('\n', " ");
+        vec![trial.trial.to_string(), excluded.to_owned(), trial.tags.join(", "), note]
+    };
+    trials.iter().filter(has_some).map(row).collect()
+}
+
+/// What people told a sweep to do.
+async fn show_orders(reader: &Reader, record: &SweepRecord, format: Format) -> Result<Code, Failure> {
+    let orders = reader.orders(&record.name).await?;
+    if format == Format::Json {
+        render::json(&orders)?;
+        return Ok(Code::Good);
+    }
+    if orders.is_empty() {
+        outln!("nobody has told {} anything", record.name);
+        return Ok(Code::Good);
+    }
+    let row = |row: &OrderRow| {
+        let trial = row.trial.map(|trial| trial.to_string()).unwrap_or_default();
+        let params = if row.params == "{}" { String::new() } else { row.params.clone() };
+        let at = row.at.replace('T', " ").chars().take(19).collect();
+        vec![at, row.by.clone(), row.command.clone(), trial, params]
+    };
+    let rows: Vec<Vec<String>> = orders.iter().map(row).collect();
+    outln!("{}", render::table(&["at (UTC)", "by", "command", "trial", ""], &rows));
     Ok(Code::Good)
 }
 
@@ -173,6 +217,15 @@ async fn show_trial(reader: &Reader, record: &SweepRecord, id: TrialId, format: 
     }
     if let Some(why) = &trial.why {
         outln!("why: {why}");
+    }
+    if trial.excluded {
+        outln!("excluded: it counts in nothing; `sweep include {name} --trial {id}` takes that back");
+    }
+    if !trial.tags.is_empty() {
+        outln!("tags: {}", trial.tags.join(", "));
+    }
+    if let Some(note) = &trial.note {
+        outln!("note: {note}");
     }
     let rows: Vec<Vec<String>> = runs.iter().map(run_cells).collect();
     let header = ["run", "state", "score", "best epoch", "epochs", "device", "took", "memory", "why"];
@@ -283,7 +336,7 @@ pub(super) async fn logs(args: LogsArgs, settings: &Settings, format: Format) ->
 }
 
 /// Reads `3/1`, `3/1r2`, `3/1#2`, `baseline/0`, `3/holdout`.
-fn parse_run(text: &str) -> Result<RunId, Failure> {
+pub(super) fn parse_run(text: &str) -> Result<RunId, Failure> {
     let parse = || -> Option<RunId> {
         let (rest, attempt) =
             text.split_once('#').map_or(Some((text, 1)), |(rest, n)| Some((rest, n.parse().ok()?)))?;

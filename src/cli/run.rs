@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 
 use super::baseline::Baseline;
 use super::earlier::earlier;
@@ -13,13 +14,16 @@ use super::print::{errln, outln};
 use super::progress::Screen;
 use super::ready::Ready;
 use super::{Format, Loaded, SpecArgs, cache_of, parse, preflight, render};
+use crate::control::{self, Answer};
 use crate::driver::{Campaign, Launcher, Machine, Slots, conduct, now};
 use crate::failure::{Code, Failure};
 use crate::search::Earlier;
 use crate::settings::Settings;
 use crate::spec::Spec;
-use crate::store::{LeaderboardRow, NewSweep, RunState, Store, StoreError, SweepRecord, SweepRow, SweepState};
-use crate::sweep::SweepEnd;
+use crate::store::{
+    LeaderboardRow, NewSweep, RunState, Store, StoreError, SweepRecord, SweepRow, SweepState, sweep_directory,
+};
+use crate::sweep::{Order, SweepEnd};
 use crate::train::prune_vectors;
 
 #[derive(Debug, Args)]
@@ -80,6 +84,17 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
         None if args.retry_failed => reader.latest().await?,
         None => reader.latest_open().await?,
     };
+    if record.state == SweepState::Paused && !args.retry_failed {
+        // of a live one this is all that is wanted; of one whose coordinator is gone the pause ends as it goes on
+        let order = control::order(&sweep_directory(&settings.db, &record.name), &Order::Unpause).await;
+        if let Ok(Answer::Done { .. }) = order {
+            match format {
+                Format::Json => render::json(&json!({ "sweep": record.name, "order": Order::Unpause }))?,
+                Format::Table | Format::Csv => outln!("{}: goes on, where it was paused", record.name),
+            }
+            return Ok(Code::Good);
+        }
+    }
     if record.state == SweepState::Finished && !args.retry_failed {
         return Err(Failure::new(Code::Usage, format!("{} is finished: nothing is left to do", record.name))
             .hint("--retry-failed tries failed trials again"));

@@ -3,29 +3,35 @@
 mod cards;
 mod child;
 mod encoders;
+mod gauges;
 mod launcher;
 mod lines;
+mod live;
 mod material;
 mod meter;
 mod slots;
+mod steer;
 mod verdict;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 pub use encoders::{EncoderError, EncoderErrors, Encoders, PlacedEncoder, Revisions};
 pub use launcher::{FoundProgram, Launcher, ProgramError};
 pub use material::{Material, MaterialError, Materials};
 pub use slots::{Card, Machine, Slot, SlotError, Slots};
+pub use steer::remark;
 
+use crate::control::{Call, Server};
 use crate::protocol::{self, Checkpoint, Measurement, Message, Split, Task};
 use crate::search::Earlier;
 use crate::spec::Spec;
@@ -34,7 +40,9 @@ use crate::store::{
 };
 use crate::sweep::{Effect, Event, Exit, Fact, Place, Plan, RunId, SlotId, Sweep, SweepEnd};
 use child::{Child, Said};
+use gauges::Gauges;
 use launcher::Unstarted;
+use live::Live;
 use meter::Meter;
 
 /// How often a run whose process died is tried again.
@@ -86,6 +94,10 @@ pub enum Notice<'n> {
         running: usize,
     },
     Killing,
+    /// Nobody can steer it from outside.
+    Deaf {
+        why: io::Error,
+    },
 }
 
 /// Runs a sweep to its end, from the facts that are recorded of it.
@@ -114,10 +126,18 @@ pub async fn conduct(
         heard,
         watch,
         meter,
+        live: Live::new(),
         is_over: false,
         campaign,
     };
-    driver.run(hearing).await
+    let directory = sweep_directory(driver.campaign.store.reader().path(), &driver.campaign.record.name);
+    // a sweep that cannot be steered is still a sweep
+    let mut server = Server::open(&directory, &driver.host).map_err(|why| (driver.watch)(Notice::Deaf { why })).ok();
+    let end = Box::pin(driver.run(hearing, server.as_mut())).await;
+    if let Some(server) = server {
+        server.close().await;
+    }
+    end
 }
 
 /// What the trials that are still open are compared with: the objective of every epoch so far.
@@ -153,6 +173,16 @@ fn claim(store: &Store, record: &SweepRecord) -> Result<File, DriverError> {
     }
 }
 
+/// The process that runs a sweep, if one does.
+pub fn coordinator(database: &Path, sweep: &str) -> Option<u32> {
+    let path = sweep_directory(database, sweep).join("coordinator.lock");
+    let file = File::open(&path).ok()?;
+    match file.try_lock_shared() {
+        Err(fs::TryLockError::WouldBlock) => fs::read_to_string(&path).ok()?.trim().parse().ok(),
+        _ => None,
+    }
+}
+
 struct Driver<'a> {
     sweep: Sweep,
     campaign: Campaign<'a>,
@@ -163,14 +193,20 @@ struct Driver<'a> {
     heard: mpsc::Sender<(RunId, Said)>,
     watch: &'a mut (dyn FnMut(Notice<'_>) + Send),
     meter: Meter,
+    live: Live,
     /// The machine knows that a budget of time is spent.
     is_over: bool,
 }
 
 impl Driver<'_> {
-    async fn run(&mut self, mut hearing: mpsc::Receiver<(RunId, Said)>) -> Result<SweepEnd, DriverError> {
+    async fn run(
+        &mut self,
+        mut hearing: mpsc::Receiver<(RunId, Said)>,
+        mut server: Option<&mut Server>,
+    ) -> Result<SweepEnd, DriverError> {
         let mut interrupts = signal(SignalKind::interrupt()).map_err(DriverError::Signals)?;
         let mut terminations = signal(SignalKind::terminate()).map_err(DriverError::Signals)?;
+        let mut gauges = Gauges::new(&self.campaign.slots.devices);
         let mut stops = 0;
         let mut first = vec![Event::Elapsed(self.meter.read()), Event::Begin];
         if self.campaign.retry_failed {
@@ -182,10 +218,25 @@ impl Driver<'_> {
             }
         }
         loop {
-            let left = self.time_left();
+            let (left, due) = (self.time_left(), self.live.due());
+            let groups = self.children.iter().map(|(run, child)| (child.pid, *run)).collect();
             let event = tokio::select! {
                 Some((run, said)) = hearing.recv() => self.understand(run, said),
+                call = next_call(&mut server) => {
+                    if let Some(end) = self.take(call).await? {
+                        return Ok(end);
+                    }
+                    None
+                }
                 () = tokio::time::sleep(left.unwrap_or(Duration::MAX)), if left.is_some() => None,
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    self.live.flush(Instant::now());
+                    None
+                }
+                samples = gauges.read(&groups) => {
+                    self.writer.sample(now(), samples).await?;
+                    None
+                }
                 _ = interrupts.recv() => { stops += 1; Some(self.stop(stops, "Ctrl-C")) }
                 _ = terminations.recv() => { stops += 2; Some(self.stop(stops, "SIGTERM")) }
             };
@@ -195,6 +246,9 @@ impl Driver<'_> {
                 if let Some(end) = self.handle(event).await? {
                     return Ok(end);
                 }
+            }
+            if self.live.is_watched() {
+                self.live.update(self.status());
             }
         }
     }
@@ -230,6 +284,7 @@ impl Driver<'_> {
     fn understand(&mut self, run: RunId, said: Said) -> Option<Event> {
         Some(match said {
             Said::Message(Message::Progress(progress)) => {
+                self.live.progress(run, &progress, Instant::now());
                 (self.watch)(Notice::Progress { run, progress: &progress });
                 return None;
             }
@@ -243,6 +298,7 @@ impl Driver<'_> {
             Said::Ended(exit) => {
                 self.children.remove(&run);
                 self.meter.stop(run);
+                self.live.forget(run);
                 Event::Exited { run, exit }
             }
         })
@@ -317,8 +373,7 @@ impl Driver<'_> {
         let database = store.reader().path();
         // a program has a working directory of its own
         let directory = std::path::absolute(fold_directory(database, &record.name, run)).map_err(Unstarted::Process)?;
-        // a linear model needs no card, wherever it is
-        let slot = if run.trial.is_baseline() { Slot::cpu() } else { slots.places[slot.0 as usize].clone() };
+        let slot = slots.place(slot, Some(run));
         let task = Task {
             protocol: protocol::PROTOCOL,
             sweep: record.name.clone(),
@@ -330,7 +385,7 @@ impl Driver<'_> {
             objective: spec.search.objective.clone(),
             direction: spec.search.direction,
             device: slot.device,
-            threads: slots.threads,
+            threads: slots.threads_of(self.sweep.wanted_slots()),
             directory: directory.to_string_lossy().into_owned(),
             refit: self.sweep.refit_epochs(run),
         };
@@ -341,6 +396,14 @@ impl Driver<'_> {
         self.children.insert(run, child);
         self.meter.start(run);
         Ok(Place { device: slot.name, host: self.host.clone(), pid })
+    }
+}
+
+/// What somebody wants next; never anything where nobody can say so.
+async fn next_call(server: &mut Option<&mut Server>) -> Call {
+    match server {
+        Some(server) => server.next().await,
+        None => std::future::pending().await,
     }
 }
 

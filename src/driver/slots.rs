@@ -7,11 +7,16 @@ use thiserror::Error;
 use super::cards::listed;
 use crate::protocol::Device;
 use crate::spec::{Devices, Resources, Trainer};
+use crate::sweep::{RunId, SlotId};
 
 /// Where the runs of a sweep go, and why there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slots {
     pub places: Vec<Slot>,
+    /// One of each device that a run may be on; places go round them.
+    pub devices: Vec<Slot>,
+    /// Cores of the machine, which the runs share.
+    pub cores: usize,
     /// Threads of each run.
     pub threads: usize,
     /// What was found and chosen, in words.
@@ -108,7 +113,7 @@ impl Slots {
         let at_once = if count == 1 { "one run at a time".to_owned() } else { format!("{count} runs at once") };
         let thread_words = if threads == 1 { "one thread".to_owned() } else { format!("{threads} threads") };
         let choice = format!("CPU with {} cores{why}: {at_once}, {thread_words} each", machine.cores);
-        Self { places: vec![slot; count], threads, choice }
+        Self { places: vec![slot.clone(); count], devices: vec![slot], cores: machine.cores, threads, choice }
     }
 
     fn cards(resources: &Resources, machine: &Machine, numbers: &[u32], runs: usize) -> Result<Self, SlotError> {
@@ -132,7 +137,20 @@ impl Slots {
         let names: Vec<&str> =
             numbers.iter().map(|number| machine.cards[*number as usize].description.as_str()).collect();
         let choice = format!("{}: {} runs at once", names.join(", "), places.len());
-        Ok(Self { places, threads, choice })
+        Ok(Self { places, devices: one_each, cores: machine.cores, threads, choice })
+    }
+
+    /// Where a run goes in a slot, also in one that was opened later.
+    pub(super) fn place(&self, slot: SlotId, run: Option<RunId>) -> Slot {
+        // a linear model needs no card, wherever it is
+        let is_baseline = run.is_some_and(|run| run.trial.is_baseline());
+        let device = self.devices.get(slot.0 as usize % self.devices.len().max(1)).filter(|_| !is_baseline);
+        device.cloned().unwrap_or_else(Slot::cpu)
+    }
+
+    /// Threads of a run that starts while so many are wanted at once.
+    pub(super) fn threads_of(&self, slots: u32) -> usize {
+        if slots as usize == self.places.len() { self.threads } else { (self.cores / (slots as usize).max(1)).max(1) }
     }
 }
 

@@ -8,7 +8,7 @@ const STEPS: u32 = 1_000_000;
 /// The first point after the last trial's that may be: the grid is walked through in one direction.
 pub(super) fn propose(candidates: &Candidates<'_>) -> Proposal {
     let space = &candidates.search.space;
-    let walked = candidates.history.trials.get(candidates.search.start.len()..).unwrap_or_default();
+    let walked = candidates.history.drawn().skip(candidates.search.start.len());
     let mut next = walked.last().map_or_else(|| Some(space.first_point()), |tried| space.successor(&tried.point));
     for _ in 0..STEPS {
         let Some(point) = next else {

@@ -1,5 +1,6 @@
 //! What a search knows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -10,6 +11,9 @@ use super::space::{Parameter, Point};
 pub struct History {
     /// The trials so far, in the order of their numbers; the baseline is not among them.
     pub trials: Vec<Tried>,
+    /// Numbers of those that somebody asked for. They are learned from, and take no place among the points that are drawn:
+    /// a grid stays complete, and the next draw is what it would have been.
+    pub asked: BTreeSet<u32>,
     /// Sweeps of the past to learn from.
     pub earlier: Arc<[Earlier]>,
 }
@@ -35,14 +39,19 @@ pub struct Tried {
 pub enum TriedState {
     Open,
     Finished,
-    /// Given up between folds or epochs: others were better.
+    /// Given up between folds or epochs, as others were better or by the user; or not to be learned from.
     Dropped,
     Failed,
 }
 
 impl History {
     pub fn of(trials: Vec<Tried>) -> Self {
-        Self { trials, earlier: Arc::default() }
+        Self { trials, ..Self::default() }
+    }
+
+    /// The trials that nobody asked for, in their order.
+    pub fn drawn(&self) -> impl Iterator<Item = &Tried> {
+        self.trials.iter().zip(0u32..).filter(|(_, number)| !self.asked.contains(number)).map(|(tried, _)| tried)
     }
 
     /// Whether a point was proposed before.

@@ -87,9 +87,9 @@ struct Candidates<'c> {
 }
 
 impl Candidates<'_> {
-    /// The number of the next trial.
+    /// The number of the next trial among those that are drawn.
     fn trial(&self) -> u32 {
-        self.history.trials.len() as u32
+        (self.history.trials.len() - self.history.asked.len()) as u32
     }
 
     /// Whether a point may be the next.
@@ -99,7 +99,7 @@ impl Candidates<'_> {
 
     /// The point that the sweep file gives for this trial, what it leaves open drawn.
     fn start(&self) -> Option<Point> {
-        let given = self.search.start.get(self.history.trials.len())?;
+        let given = self.search.start.get(self.trial() as usize)?;
         let mut draw = random::draws(self);
         let mut completed = (0..DRAWS_OF_FEW).map(|attempt| self.search.space.complete(given, &draw(attempt)));
         let keeps = |point: &Point| given.iter().all(|(name, _)| point.get(name).is_some());

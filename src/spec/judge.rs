@@ -19,8 +19,8 @@ pub(super) struct Judge<'a> {
 
 /// Problems of one key that are reported; the others are much like them.
 const SHOWN_PROBLEMS: usize = 2;
-/// Draws of what a start leaves open, until one is good.
-const DRAWS_OF_START: u32 = 200;
+/// Draws of what a given point leaves open, until one is good.
+const DRAWS_OF_GIVEN: u32 = 200;
 
 const CONSTRAINTS: &str = "search.constraints";
 const START: &str = "search.start";
@@ -164,29 +164,37 @@ fn unknown_name<'k>(name: &str, known: impl Iterator<Item = &'k str>, line: Opti
 
 /// Every start must be a good point, with all that is given of it.
 fn check_start(search: &Search, line: Option<u32>, verdict: &dyn Fn(&Point) -> Verdict, problems: &mut Problems) {
-    let dimensions = search.space.parameters().len();
     for (number, given) in search.start.iter().enumerate() {
-        let draws =
-            (0..DRAWS_OF_START).map(|draw| search.space.complete(given, &scattered(search.seed, draw, dimensions)));
-        let lost = |point: &Point| given.iter().map(|(name, _)| name).find(|name| point.get(name).is_none()).cloned();
-        let mut why = None;
-        for point in draws {
-            let wrong = match (lost(&point), verdict(&point)) {
-                (Some(name), _) => format!("{name} has no meaning with {point}"),
-                (None, Verdict::Good) => {
-                    why = None;
-                    break;
-                }
-                (None, Verdict::Constrained(why)) => format!("with {point}: {why}"),
-                (None, Verdict::Misconfigured(found)) => {
-                    let first = found.first().map(|problem| format!("{}: {}", problem.key, problem.what));
-                    format!("with {point}: {}", first.unwrap_or_default())
-                }
-            };
-            why.get_or_insert(wrong);
-        }
-        if let Some(why) = why {
+        if let Err(why) = completed(search, given, given, search.seed, verdict) {
             problems.add(Problem::new(START, line, format!("point {}: {why}", number + 1)));
         }
     }
+}
+
+/// A good point with all values that are `given`, and those of `base` that have a meaning there, the others drawn; or why
+/// there is none.
+pub(super) fn completed(
+    search: &Search,
+    given: &Point,
+    base: &Point,
+    seed: u64,
+    verdict: &dyn Fn(&Point) -> Verdict,
+) -> Result<Point, String> {
+    let dimensions = search.space.parameters().len();
+    let lost = |point: &Point| given.iter().map(|(name, _)| name).find(|name| point.get(name).is_none()).cloned();
+    let mut why = None;
+    for draw in 0..DRAWS_OF_GIVEN {
+        let point = search.space.complete(base, &scattered(seed, draw, dimensions));
+        let wrong = match (lost(&point), verdict(&point)) {
+            (Some(name), _) => format!("{name} has no meaning with {point}"),
+            (None, Verdict::Good) => return Ok(point),
+            (None, Verdict::Constrained(why)) => format!("with {point}: {why}"),
+            (None, Verdict::Misconfigured(found)) => {
+                let first = found.first().map(|problem| format!("{}: {}", problem.key, problem.what));
+                format!("with {point}: {}", first.unwrap_or_default())
+            }
+        };
+        why.get_or_insert(wrong);
+    }
+    Err(why.unwrap_or_default())
 }

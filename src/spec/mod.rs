@@ -1,6 +1,7 @@
 //! The sweep file: parsed once, every problem reported at once, trusted from then on.
 
 mod aggregator;
+mod asked;
 mod data;
 mod document;
 mod earlier;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use aggregator::{Activation, Aggregator, AggregatorKind, DocumentPooling, Lstm, NormPlace, Transformer};
+pub use asked::Unfit;
 pub use data::{Data, Format, LabelColumn, Normalization, Text};
 pub use earlier::Lesson;
 pub use folds::{FoldPlan, Holdout};
@@ -48,6 +50,7 @@ use crate::search::{History, Proposal, Tried, TriedState, propose};
 use document::Document;
 use judge::judge_freely;
 use reader::{Reader, nearest};
+use survey::Verdict;
 
 /// A sweep file that can run.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,11 +146,7 @@ impl Spec {
 
     /// Whether a point can be run.
     pub fn accepts(&self, point: &Point) -> bool {
-        match &self.trainer {
-            Trainer::BuiltIn(trainer) => trainer.accepts(&self.search, point),
-            // what its parameters mean only the program knows
-            Trainer::Program(_) => self.search.space.allows(point),
-        }
+        matches!(self.verdict(point), Verdict::Good)
     }
 }
 

@@ -81,10 +81,11 @@ pub(super) fn read_start(reader: &mut Reader<'_>, space: &Space) -> Vec<Point> {
     points
 }
 
-/// Why a value cannot be given to a start.
-fn outside(space: &Space, name: &str, value: &Value) -> Option<String> {
+/// Why a value cannot be given to a start, or to a point that is asked for.
+pub(super) fn outside(space: &Space, name: &str, value: &Value) -> Option<String> {
     if let Some(free) = space.parameters().iter().find(|free| free.name == name) {
-        return (!free.domain.contains(value)).then(|| format!("{name}: {value} is not in its domain"));
+        let what = || format!("{name}: {value} is not in its domain: {}", free.domain);
+        return (!free.domain.contains(value)).then(what);
     }
     if space.tied().iter().any(|tied| tied.name == name) {
         return Some(format!("{name} follows from others: leave it out"));

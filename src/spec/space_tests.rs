@@ -219,12 +219,12 @@ fn a_loop_of_ones_own_needs_only_a_search() {
     ];
     let picture: Vec<String> = problems.into_iter().map(|found| found.expect_err("a problem").to_string()).collect();
     assert_snapshot!(picture.join("\n"), @r#"
-      search: missing: what is searched
-      serach: unknown key; did you mean `search`?  (line 1)
-      search: missing: what is searched
-      search.constraints: unknown name "c"; it is no parameter, and no key with a value  (line 2)
-      search.constraints: all 2 points are refused: with a = 1: a > 2 does not hold  (line 2)
-      search.start: point 1: a: 3 is not in its domain  (line 2)
-      folds.k: expected 1 to 1000, found 0  (line 4)
+    search: missing: what is searched
+    serach: unknown key; did you mean `search`?  (line 1)
+    search: missing: what is searched
+    search.constraints: unknown name "c"; it is no parameter, and no key with a value  (line 2)
+    search.constraints: all 2 points are refused: with a = 1: a > 2 does not hold  (line 2)
+    search.start: point 1: a: 3 is not in its domain: one of 1, 2  (line 2)
+    folds.k: expected 1 to 1000, found 0  (line 4)
     "#);
 }

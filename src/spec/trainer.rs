@@ -83,8 +83,8 @@ impl BuiltIn {
     }
 
     /// Whether a point may be, and has a configuration that can run.
-    pub(super) fn accepts(&self, search: &Search, point: &Point) -> bool {
-        matches!(Judge { document: &self.document, search }.verdict(point), Verdict::Good)
+    pub(super) fn verdict(&self, search: &Search, point: &Point) -> Verdict {
+        Judge { document: &self.document, search }.verdict(point)
     }
 
     /// Whether the file has a value for a key.

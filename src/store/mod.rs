@@ -12,6 +12,7 @@ mod query;
 mod read;
 mod rows;
 mod statements;
+mod steering;
 mod writer;
 
 pub use error::StoreError;
@@ -19,9 +20,10 @@ pub use layout::{fold_directory, log_path, sweep_directory};
 pub use query::{Cell, Column, Table, View, schema};
 pub use read::Reader;
 pub use rows::{
-    CheckpointRow, GivenUp, HoldoutRow, LeaderboardRow, MetricRow, PredictionRow, Recorded, RunRow, RunState,
+    CheckpointRow, GivenUp, HoldoutRow, LeaderboardRow, MetricRow, OrderRow, PredictionRow, Recorded, RunRow, RunState,
     SweepRecord, SweepRow, SweepState, TrialRow, TrialState,
 };
+pub use steering::Sample;
 pub use writer::Writer;
 
 use std::collections::BTreeMap;

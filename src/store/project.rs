@@ -8,7 +8,8 @@ use super::statements::{
     saved, sweep_converged, sweep_ended, sweep_resumed, sweep_started, touched, trial_ended, trial_given_up,
     trial_proposed, trial_reopened, trial_running,
 };
-use super::{Millis, NewSweep, SweepKey};
+use super::steering::{machine_sampled, machine_thinned, ordered, trial_asked};
+use super::{Millis, NewSweep, Sample, SweepKey};
 use crate::protocol::Measurement;
 use crate::sweep::{Fact, RunId};
 
@@ -44,8 +45,9 @@ impl Projection {
                 self.lifecycle(db, sweep, at, lifecycle).await?;
             }
         }
-        // What failed gets its chance before the sweep resumes: the time between its sessions is nobody's.
-        if !matches!(fact, Fact::TrialReopened { .. } | Fact::RefitChosen { .. }) {
+        // What failed gets its chance before the sweep resumes, and remarks are made at any time: what lies between the sessions of
+        // a sweep is nobody's.
+        if !matches!(fact, Fact::TrialReopened { .. } | Fact::RefitChosen { .. } | Fact::Ordered { .. }) {
             self.touched.insert(sweep, at);
         }
         Ok(())
@@ -60,6 +62,10 @@ impl Projection {
                 rest_trials(db, sweep).await
             }
             Fact::TrialProposed { trial, point } => trial_proposed(db, sweep, *trial, point, at).await,
+            Fact::TrialEnqueued { trial, point } => {
+                trial_proposed(db, sweep, *trial, point, at).await?;
+                trial_asked(db, sweep, *trial).await
+            }
             Fact::RunStarted { run, slot, place } => {
                 let id = self.run(db, sweep, *run).await?;
                 run_started(db, id, *slot, place, at).await?;
@@ -75,6 +81,7 @@ impl Projection {
                 trial_given_up(db, sweep, *trial, end).await
             }
             Fact::Converged { why } => sweep_converged(db, sweep, why).await,
+            Fact::Ordered { order, .. } => ordered(db, sweep, order).await,
             Fact::TrialReopened { trial } => trial_reopened(db, sweep, *trial).await,
             Fact::SweepEnded { end } => {
                 sweep_ended(db, sweep, end, at).await?;
@@ -83,6 +90,21 @@ impl Projection {
             // of what was chosen its run tells
             Fact::RefitChosen { .. } | Fact::Measured { .. } | Fact::Saved { .. } | Fact::Predicted { .. } => Ok(()),
         }
+    }
+
+    /// What was seen of the machine, and once in a while what can go of it.
+    pub(super) async fn samples(
+        &mut self,
+        db: &mut Db,
+        sweep: SweepKey,
+        at: Millis,
+        samples: &[Sample],
+    ) -> sqlx::Result<()> {
+        // SQLite keeps NaN as null, which a column of numbers refuses, and the commit with it
+        for sample in samples.iter().filter(|sample| sample.value.is_finite()) {
+            machine_sampled(db, sweep, sample, at).await?;
+        }
+        if samples.iter().any(|sample| sample.lasting) { machine_thinned(db, sweep, at).await } else { Ok(()) }
     }
 
     /// A second coordinator of the same sweep has used the number already: its primary key refuses ours.

@@ -10,8 +10,8 @@ use super::SweepKey;
 use super::error::{StoreError, failed};
 use super::open;
 use super::rows::{
-    CheckpointRow, HoldoutRow, LeaderboardRow, MetricRow, PredictionRow, Recorded, RunRow, SweepRecord, SweepRow,
-    TrialRow,
+    CheckpointRow, HoldoutRow, LeaderboardRow, MetricRow, OrderRow, PredictionRow, Recorded, RunRow, SweepRecord,
+    SweepRow, TrialRow,
 };
 use crate::protocol::Split;
 use crate::search::History;
@@ -107,6 +107,11 @@ impl Reader {
     /// In their order, the baseline first.
     pub async fn trials(&self, sweep: &str) -> Result<Vec<TrialRow>, StoreError> {
         self.all(sqlx::query("select * from trials where sweep = ? order by trial").bind(sweep)).await
+    }
+
+    /// What people told a sweep to do, the oldest first.
+    pub async fn orders(&self, sweep: &str) -> Result<Vec<OrderRow>, StoreError> {
+        self.all(sqlx::query("select * from orders where sweep = ?").bind(sweep)).await
     }
 
     /// In the order of trial, repeat, fold, attempt; of each trial the one on the holdout last.

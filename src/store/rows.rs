@@ -76,6 +76,8 @@ pub struct SweepRow {
     /// Of the best trial, once it was scored there.
     pub holdout_score: Option<f64>,
     pub holdout_baseline: Option<f64>,
+    /// Trials that count in nothing.
+    pub excluded: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -92,6 +94,26 @@ pub struct TrialRow {
     pub why: Option<String>,
     pub score_so_far: Option<f64>,
     pub given_up: Option<GivenUp>,
+    /// It counts in nothing.
+    pub excluded: bool,
+    pub note: Option<String>,
+    pub tags: Vec<String>,
+    /// Somebody asked for its point.
+    pub asked: bool,
+}
+
+/// What somebody told a sweep to do.
+#[derive(Clone, Debug, PartialEq, FromRow, Serialize)]
+pub struct OrderRow {
+    /// ISO 8601, UTC.
+    pub at: String,
+    /// `user@host`
+    pub by: String,
+    pub command: String,
+    pub trial: Option<i32>,
+    /// What else it says, a JSON object.
+    pub params: String,
+    pub pid: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -280,6 +302,10 @@ impl FromRow<'_, SqliteRow> for TrialRow {
             why: row.try_get("why")?,
             score_so_far: row.try_get("score_so_far")?,
             given_up: row.try_get("given_up")?,
+            excluded: row.try_get("excluded")?,
+            note: row.try_get("note")?,
+            tags: json(row, "tags")?,
+            asked: row.try_get("asked")?,
         })
     }
 }

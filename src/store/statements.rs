@@ -163,6 +163,7 @@ pub(super) async fn trial_ended(
         TrialEnd::Finished { score, score_se } => ("finished", Some(*score), *score_se, None),
         TrialEnd::Failed { why } => ("failed", None, None, Some(why)),
         TrialEnd::Dropped { why } | TrialEnd::Pruned { why } => ("pruned", None, None, Some(why)),
+        TrialEnd::Cancelled { why } => ("cancelled", None, None, Some(why)),
     };
     sqlx::query(
         "update trial set state = ?, score = ?, score_se = ?, why = ?, ended_ms = ? where sweep = ? and number = ?",
@@ -184,7 +185,7 @@ pub(super) async fn trial_given_up(db: &mut Db, sweep: SweepKey, trial: TrialId,
     let by = match end {
         TrialEnd::Dropped { .. } => "race",
         TrialEnd::Pruned { .. } => "prune",
-        TrialEnd::Finished { .. } | TrialEnd::Failed { .. } => return Ok(()),
+        TrialEnd::Finished { .. } | TrialEnd::Failed { .. } | TrialEnd::Cancelled { .. } => return Ok(()),
     };
     sqlx::query("update trial set given_up = ? where sweep = ? and number = ?")
         .bind(by)

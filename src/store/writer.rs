@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::{StoreError, failed};
 use super::project::Projection;
-use super::{Millis, NewSweep, SweepKey};
+use super::{Millis, NewSweep, Sample, SweepKey};
 use crate::sweep::Fact;
 
 /// Requests that can wait; more make their senders wait.
@@ -39,6 +39,12 @@ impl Writer {
         self.requests.send(request).await.map_err(|_| StoreError::Closed)
     }
 
+    /// Queues what was seen of the machine at a moment; it is committed when it can be.
+    pub async fn sample(&self, at: Millis, samples: Vec<Sample>) -> Result<(), StoreError> {
+        let request = Request { at, work: Work::Samples(self.sweep, samples), done: None };
+        self.requests.send(request).await.map_err(|_| StoreError::Closed)
+    }
+
     /// Returns when all that was posted is committed.
     pub async fn flush(&self) -> Result<(), StoreError> {
         self.record(Millis(0), Vec::new()).await
@@ -56,6 +62,7 @@ pub(super) struct Request {
 pub(super) enum Work {
     Create(Box<NewSweep>),
     Facts(SweepKey, Vec<Fact>),
+    Samples(SweepKey, Vec<Sample>),
     Close,
 }
 
@@ -137,6 +144,10 @@ impl File {
                     for fact in facts {
                         self.projection.apply(&mut transaction, *sweep, request.at, fact).await?;
                     }
+                    *sweep
+                }
+                Work::Samples(sweep, samples) => {
+                    self.projection.samples(&mut transaction, *sweep, request.at, samples).await?;
                     *sweep
                 }
                 Work::Close => SweepKey(0),

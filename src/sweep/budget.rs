@@ -24,7 +24,12 @@ impl Sweep {
         if let Some(why) = self.out_of_time().or_else(converged) {
             return Some(why);
         }
-        let most = search.budget.runs?;
+        self.out_of_runs()
+    }
+
+    /// Why the runs that are left are too few for another trial.
+    pub(super) fn out_of_runs(&self) -> Option<String> {
+        let most = self.plan.spec.search.budget.runs?;
         let (folds, begun) = (self.plan.spec.folds.runs(), self.begun());
         let open = self.of_space().filter(|(_, trial)| trial.end.is_none());
         let kept = open.flat_map(|(id, trial)| trial.waiting(id)).filter(|run| self.is_new(*run)).count() as u32;

@@ -34,7 +34,7 @@ impl LazyForecast {
 impl Sweep {
     /// The finished trials, which the open ones race against.
     pub(super) fn field(&self) -> Option<Field> {
-        let finished = self.of_space().filter(|(_, trial)| trial.finished());
+        let finished = self.of_space().filter(|(_, trial)| trial.ranks());
         let scores = finished.map(|(id, trial)| (id.0 as u32, self.numbered(trial).map(|(_, score)| score).collect()));
         Field::new(self.plan.spec.search.direction, scores)
     }
@@ -42,7 +42,7 @@ impl Sweep {
     /// A model of the scores so far, where the rule asks one.
     fn forecast(&self) -> Option<Forecast> {
         let search = &self.plan.spec.search;
-        let asks = search.race == Race::Posterior && self.of_space().any(|(_, trial)| trial.finished());
+        let asks = search.race == Race::Posterior && self.of_space().any(|(_, trial)| trial.ranks());
         asks.then(|| Forecast::of(search, &self.history())).flatten()
     }
 
@@ -51,7 +51,7 @@ impl Sweep {
         let Some(field) = self.field() else {
             return Vec::new();
         };
-        let open = self.of_space().filter(|(_, trial)| trial.end.is_none() && trial.scores().next().is_some());
+        let open = self.of_space().filter(|(_, trial)| trial.races() && trial.scores().next().is_some());
         let judged = open.filter_map(|(id, trial)| {
             let scores: Vec<(u32, f64)> = self.numbered(trial).collect();
             let prior = forecast.of(self).map(|forecast| forecast.at(&trial.point));
@@ -73,7 +73,10 @@ impl Sweep {
             let prior = forecast.of(self).map(|forecast| forecast.at(&trial.point));
             field.outlook(&self.numbered(trial).collect::<Vec<_>>(), prior)
         };
-        let waiting = self.waiting().into_iter().map(|run| {
+        // what was asked for comes before what could be drawn, and is an ordinary trial once it is begun
+        let (asked, known): (Vec<RunId>, Vec<RunId>) = self.waiting().into_iter().partition(|run| self.is_due(*run));
+        let asked = asked.first().copied().map(Step::Run);
+        let waiting = known.into_iter().map(|run| {
             let running = self.slots.iter().flatten().any(|it| it.trial == run.trial);
             let is_first = self.trial(run.trial).is_none_or(|trial| trial.scores().next().is_none());
             Waiting { run, running, outlook: if running && is_first { None } else { outlook(run) } }
@@ -82,7 +85,8 @@ impl Sweep {
         let first = || waiting.first().map(|waiting| Step::Run(waiting.run));
         match next_run(&waiting, order) {
             Next::Fold(run) => Some(Step::Run(run)),
-            Next::NewTrial => self.next_point().map(Step::Propose).or_else(first),
+            Next::NewTrial => asked.or_else(|| self.next_point().map(Step::Propose)).or_else(first),
+            Next::FoldOrBetter(..) if asked.is_some() => asked,
             Next::FoldOrBetter(run, known) => {
                 let is_better = |point: &Point| {
                     let prior = forecast.of(self).map(|forecast| forecast.at(point));
@@ -92,6 +96,12 @@ impl Sweep {
                 Some(self.next_point().filter(is_better).map_or(Step::Run(run), Step::Propose))
             }
         }
+    }
+
+    /// Whether a run is of a trial that was asked for and has not begun.
+    fn is_due(&self, run: RunId) -> bool {
+        let unbegun = self.trial(run.trial).is_some_and(|trial| trial.asked && trial.begun().next().is_none());
+        unbegun && !self.slots.iter().flatten().any(|it| it.trial == run.trial)
     }
 
     /// The epoch and objective of a measurement that belongs to a curve.
@@ -104,13 +114,13 @@ impl Sweep {
     /// Why a run gets no further epoch, and its trial no further fold, if so.
     pub(super) fn outrun(&self, run: RunId) -> Option<TrialEnd> {
         let search = &self.plan.spec.search;
-        let trial = self.trial(run.trial).filter(|trial| trial.end.is_none())?;
-        let has_best = self.of_space().any(|(_, trial)| trial.finished());
+        let trial = self.trial(run.trial).filter(|trial| trial.races())?;
+        let has_best = self.of_space().any(|(_, trial)| trial.ranks());
         if search.prune == Prune::Off || run.trial.is_baseline() || !has_best {
             return None;
         }
         let (own, _) = trial.curve(run.fold)?;
-        let others = self.of_space().filter(|(id, _)| *id != run.trial);
+        let others = self.of_space().filter(|(id, trial)| *id != run.trial && !trial.excluded);
         let curves = others.filter_map(|(_, trial)| trial.curve(run.fold));
         let rivals: Vec<Rival<'_>> = curves.map(|(curve, finished)| Rival { curve, finished }).collect();
         let why = prune::judge(search.prune, search.direction, own, &rivals)?;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::order::{Order, Who};
 use crate::protocol::{Checkpoint, Measurement, Prediction};
 use crate::search::space::Point;
 
@@ -69,6 +70,11 @@ pub enum Fact {
         trial: TrialId,
         point: Point,
     },
+    /// A trial that somebody asked for; it waits for a slot.
+    TrialEnqueued {
+        trial: TrialId,
+        point: Point,
+    },
     RunStarted {
         run: RunId,
         slot: SlotId,
@@ -103,7 +109,12 @@ pub enum Fact {
         trial: TrialId,
         epochs: u32,
     },
-    /// A failed trial gets another chance.
+    /// What somebody wanted and got; what followed are the next facts.
+    Ordered {
+        order: Order,
+        by: Who,
+    },
+    /// A trial that ended without a score gets another chance.
     TrialReopened {
         trial: TrialId,
     },
@@ -174,6 +185,10 @@ pub enum TrialEnd {
     },
     /// The curve of one of its folds fell behind those of other trials.
     Pruned {
+        why: String,
+    },
+    /// Somebody wanted it to end.
+    Cancelled {
         why: String,
     },
 }

@@ -80,8 +80,8 @@ impl Sweep {
             _ => None,
         };
         let is_asked = self.plan.spec.folds.holdout.is_some();
-        let finished =
-            self.of_space().filter(move |_| is_asked).filter_map(|(id, trial)| Some((id, trial, score(trial)?)));
+        let finished = self.of_space().filter(move |(_, trial)| is_asked && !trial.excluded);
+        let finished = finished.filter_map(|(id, trial)| Some((id, trial, score(trial)?)));
         let best = finished.reduce(|best, next| if direction.better(next.2, best.2) { next } else { best });
         let baseline = self.trial(TrialId::BASELINE).filter(|trial| trial.finished() && best.is_some());
         let baseline = baseline.map(|trial| (TrialId::BASELINE, trial));

@@ -8,9 +8,13 @@ mod contest;
 mod fact;
 mod holdout;
 mod next;
+mod order;
+mod steer;
 mod trial;
 
 pub use fact::{Fact, FoldId, Place, RunEnd, RunId, SlotId, SweepEnd, TrialEnd, TrialId};
+pub use order::{Order, Refusal, Who};
+pub use steer::Stage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,6 +82,11 @@ pub enum Event {
     Kill {
         why: String,
     },
+    /// A person says what is to be done.
+    Ordered {
+        order: Order,
+        by: Who,
+    },
 }
 
 /// Of the clock, and of all runs together.
@@ -121,6 +130,10 @@ pub struct Sweep {
     phase: Phase,
     trials: BTreeMap<TrialId, Trial>,
     slots: Vec<Option<RunId>>,
+    /// Runs at once; slots beyond are not filled again.
+    wanted: u32,
+    /// Runs that were told to end, and why: of the process, not of the history.
+    ending: BTreeMap<RunId, String>,
     elapsed: Elapsed,
     /// Why it could stop before its budget says so.
     converged: Option<String>,
@@ -131,6 +144,8 @@ pub struct Sweep {
 #[derive(Clone, Debug, PartialEq)]
 enum Phase {
     Running,
+    /// None is started, and nothing ends but runs.
+    Paused,
     /// Runs come to their end, none is started.
     Draining {
         why: String,
@@ -144,10 +159,9 @@ enum Phase {
 
 impl Sweep {
     pub fn new(plan: Plan) -> Self {
-        let slots = vec![None; plan.slots as usize];
-        let (phase, trials) = (Phase::Running, BTreeMap::new());
-        let (elapsed, converged, refits) = (Elapsed::default(), None, BTreeMap::new());
-        Self { plan, phase, trials, slots, elapsed, converged, refits }
+        let (slots, wanted) = (vec![None; plan.slots as usize], plan.slots);
+        let (phase, trials, ending, refits) = (Phase::Running, BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { plan, phase, trials, slots, wanted, ending, elapsed: Elapsed::default(), converged: None, refits }
     }
 
     /// The state that these facts lead to.
@@ -168,7 +182,7 @@ impl Sweep {
     }
 
     /// Points of the space that were proposed so far: the number of the next trial.
-    fn proposed(&self) -> u32 {
+    pub fn proposed(&self) -> u32 {
         self.trials.last_key_value().map_or(0, |(last, _)| (last.0 + 1) as u32)
     }
 
@@ -176,15 +190,26 @@ impl Sweep {
     pub fn history(&self) -> History {
         let of_space = self.of_space().map(|(_, trial)| Tried {
             point: trial.point.clone(),
-            scores: self.numbered(trial).collect(),
+            // of an excluded one only the point is known: it is not tried again
+            scores: self.numbered(trial).filter(|_| !trial.excluded).collect(),
             state: match trial.end {
+                _ if trial.excluded => TriedState::Dropped,
                 None => TriedState::Open,
                 Some(TrialEnd::Finished { .. }) => TriedState::Finished,
-                Some(TrialEnd::Dropped { .. } | TrialEnd::Pruned { .. }) => TriedState::Dropped,
+                Some(TrialEnd::Dropped { .. } | TrialEnd::Pruned { .. } | TrialEnd::Cancelled { .. }) => {
+                    TriedState::Dropped
+                }
                 Some(TrialEnd::Failed { .. }) => TriedState::Failed,
             },
         });
-        History { trials: of_space.collect(), earlier: Arc::clone(&self.plan.earlier) }
+        let trials = of_space.collect();
+        let asked = self.of_space().filter(|(_, trial)| trial.asked).map(|(id, _)| id.0 as u32).collect();
+        History { trials, asked, earlier: Arc::clone(&self.plan.earlier) }
+    }
+
+    /// Trials that were drawn, not asked for.
+    fn drawn(&self) -> u32 {
+        self.of_space().filter(|(_, trial)| !trial.asked).count() as u32
     }
 
     /// The point of the next trial, if the budget has room for one.
@@ -195,7 +220,7 @@ impl Sweep {
     /// The point that would be next if time and runs had no limit.
     fn point_left(&self) -> Option<Point> {
         let spec = &self.plan.spec;
-        if spec.search.budget.trials.is_some_and(|most| self.proposed() >= most) {
+        if spec.search.budget.trials.is_some_and(|most| self.drawn() >= most) {
             return None;
         }
         match search::propose(&spec.search, &self.history(), &|point| spec.accepts(point)) {
@@ -204,12 +229,19 @@ impl Sweep {
         }
     }
 
+    /// A place for another run. Where there are to be fewer than there were, whichever run ends first makes room for none.
+    fn free_slot(&self) -> Option<usize> {
+        let wanted = self.wanted as usize;
+        let taken = self.slots.iter().flatten().count();
+        self.slots.iter().take(wanted).position(Option::is_none).filter(|_| taken < wanted)
+    }
+
     fn is_open(&self) -> bool {
         self.trials.values().any(|trial| trial.end.is_none())
     }
 
     /// The runs that could be started.
-    fn waiting(&self) -> Vec<RunId> {
+    pub fn waiting(&self) -> Vec<RunId> {
         let open = self.trials().filter(|(_, trial)| trial.end.is_none());
         let waiting = open.flat_map(|(id, trial)| trial.waiting(id));
         waiting.filter(|run| !self.slots.contains(&Some(*run)) && !self.is_beyond(*run)).collect()
@@ -224,9 +256,15 @@ impl Sweep {
 
     fn apply(&mut self, fact: &Fact) {
         match fact {
-            Fact::SweepStarted | Fact::SweepResumed => self.phase = Phase::Running,
-            Fact::TrialProposed { trial, point } => {
-                self.trials.insert(*trial, Trial::new(point.clone(), &self.plan.spec.folds));
+            Fact::SweepStarted | Fact::SweepResumed => {
+                self.phase = Phase::Running;
+                // how many there are is a matter of the session
+                (self.slots, self.wanted) = (vec![None; self.plan.slots as usize], self.plan.slots);
+            }
+            Fact::TrialProposed { trial, point } | Fact::TrialEnqueued { trial, point } => {
+                let mut new = Trial::new(point.clone(), &self.plan.spec.folds);
+                new.asked = matches!(fact, Fact::TrialEnqueued { .. });
+                self.trials.insert(*trial, new);
             }
             Fact::RunStarted { run, slot, .. } => {
                 if let Some(trial) = self.owner(*run) {
@@ -243,6 +281,7 @@ impl Sweep {
                 for slot in self.slots.iter_mut().filter(|slot| **slot == Some(*run)) {
                     *slot = None;
                 }
+                self.ending.remove(run);
             }
             Fact::TrialEnded { trial, end } => {
                 if let Some(trial) = self.trials.get_mut(trial) {
@@ -263,6 +302,7 @@ impl Sweep {
             }
             Fact::RefitChosen { trial, epochs } => self.choose_refit(*trial, *epochs),
             Fact::Converged { why } => self.converged = Some(why.clone()),
+            Fact::Ordered { order, by } => self.note(order, by),
             Fact::SweepEnded { end } => self.phase = Phase::Ended(end.clone()),
             Fact::Saved { .. } | Fact::Predicted { .. } => {}
         }
@@ -314,18 +354,17 @@ impl Effects<'_> {
             }
             Event::Elapsed(elapsed) => self.sweep.elapsed = elapsed,
             Event::Stop { why } => {
-                if self.sweep.phase == Phase::Running {
+                if matches!(self.sweep.phase, Phase::Running | Phase::Paused) {
                     self.sweep.phase = Phase::Draining { why };
                     self.fill();
                 }
             }
             Event::Kill { why } => {
-                for run in self.sweep.slots.clone().into_iter().flatten() {
-                    self.list.push(Effect::Terminate { run, why: why.clone() });
-                }
+                self.terminate_all(&why);
                 self.sweep.phase = Phase::Killing { why };
                 self.fill();
             }
+            Event::Ordered { order, by } => self.obey(&order, by),
         }
     }
 
@@ -336,10 +375,9 @@ impl Effects<'_> {
         let of_folds = self.sweep.trials().flat_map(|(id, trial)| trial.running(id));
         for run in of_folds.chain(self.sweep.running_refits()).collect::<Vec<_>>() {
             let lost = || RunEnd::Interrupted { why: "lost: its coordinator ended".to_owned() };
-            let end = if self.given_up(run).is_some() { self.pruned(run) } else { lost() };
+            let end = self.end_with_trial(run).unwrap_or_else(lost);
             self.record(Fact::RunEnded { run, end });
         }
-        self.sweep.slots.fill(None);
         if self.sweep.plan.spec.baseline && self.sweep.trial(TrialId::BASELINE).is_none() {
             self.record(Fact::TrialProposed { trial: TrialId::BASELINE, point: Point::default() });
         }
@@ -348,6 +386,7 @@ impl Effects<'_> {
     }
 
     fn judge(&self, run: RunId, exit: Exit) -> RunEnd {
+        let told = || self.end_with_trial(run).or_else(|| self.told_to_end(run));
         match (exit, &self.sweep.phase) {
             (Exit::Done(done), _) if done.score.is_finite() => RunEnd::Finished {
                 score: done.score,
@@ -359,7 +398,7 @@ impl Effects<'_> {
                 let objective = &self.sweep.plan.spec.search.objective;
                 RunEnd::Failed { why: format!("its {objective} is {}", done.score) }
             }
-            (Exit::Failed { .. } | Exit::Crashed { .. }, _) if self.given_up(run).is_some() => self.pruned(run),
+            (Exit::Failed { .. } | Exit::Crashed { .. }, _) if let Some(end) = told() => end,
             (Exit::Failed { why }, _) => RunEnd::Failed { why },
             (Exit::Crashed { .. }, Phase::Killing { why }) => RunEnd::Interrupted { why: why.clone() },
             (Exit::Crashed { why }, _) => {
@@ -384,21 +423,28 @@ impl Effects<'_> {
         }
     }
 
-    /// Why the trial of a run was given up, if it was.
-    fn given_up(&self, run: RunId) -> Option<&str> {
-        self.sweep.trial(run.trial)?.given_up()
-    }
-
-    /// How a run ends whose trial was given up.
-    fn pruned(&self, run: RunId) -> RunEnd {
+    /// How a run ends whose trial was given up or killed.
+    fn end_with_trial(&self, run: RunId) -> Option<RunEnd> {
+        let why = match &self.sweep.trial(run.trial)?.end {
+            Some(TrialEnd::Dropped { why } | TrialEnd::Pruned { why }) => why.clone(),
+            Some(TrialEnd::Cancelled { why }) => return Some(RunEnd::Cancelled { why: why.clone() }),
+            Some(TrialEnd::Finished { .. } | TrialEnd::Failed { .. }) | None => return None,
+        };
         let curve = self.sweep.curve(run);
         let best = curve.and_then(|curve| curve.best(self.sweep.plan.spec.search.direction));
-        RunEnd::Pruned {
-            why: self.given_up(run).unwrap_or_default().to_owned(),
+        Some(RunEnd::Pruned {
+            why,
             score: best.map(|(_, score)| score),
             best_epoch: best.map(|(epoch, _)| epoch),
             epochs: curve.and_then(Curve::epochs),
-        }
+        })
+    }
+
+    /// How a run ends that was told to, while its trial goes on.
+    fn told_to_end(&self, run: RunId) -> Option<RunEnd> {
+        let is_open = self.sweep.trial(run.trial).is_some_and(|trial| trial.end.is_none());
+        let why = self.sweep.ending.get(&run).filter(|_| is_open)?;
+        Some(RunEnd::Interrupted { why: why.clone() })
     }
 
     fn end_run(&mut self, run: RunId, end: RunEnd) {
@@ -430,19 +476,19 @@ impl Effects<'_> {
         let why = match &end {
             TrialEnd::Finished { .. } => None,
             TrialEnd::Failed { .. } => Some("another fold of its trial failed".to_owned()),
-            TrialEnd::Dropped { why } | TrialEnd::Pruned { why } => Some(why.clone()),
+            TrialEnd::Dropped { why } | TrialEnd::Pruned { why } | TrialEnd::Cancelled { why } => Some(why.clone()),
         };
         self.record(Fact::TrialEnded { trial, end });
         let Some(why) = why else { return };
         for run in self.sweep.slots.clone().into_iter().flatten().filter(|run| run.trial == trial) {
-            self.list.push(Effect::Terminate { run, why: why.clone() });
+            self.terminate(run, why.clone());
         }
     }
 
     /// Gives every free slot a run.
     fn fill(&mut self) {
         while self.sweep.phase == Phase::Running
-            && let Some(slot) = self.sweep.slots.iter().position(Option::is_none)
+            && let Some(slot) = self.sweep.free_slot()
         {
             let Some(run) = self.next().or_else(|| self.next_refit()) else {
                 break;
@@ -455,7 +501,7 @@ impl Effects<'_> {
         }
         let is_left = || self.sweep.is_open() || self.sweep.next_point().is_some() || self.sweep.is_refit_left();
         let end = match &self.sweep.phase {
-            Phase::Ended(_) => return,
+            Phase::Ended(_) | Phase::Paused => return,
             Phase::Running => match self.sweep.no_room() {
                 Some(why) if self.sweep.is_open() || self.sweep.point_left().is_some() => SweepEnd::Enough { why },
                 _ => SweepEnd::Finished,

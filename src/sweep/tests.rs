@@ -12,6 +12,7 @@ use crate::spec::{Prune, Race};
 
 mod contests;
 mod holdout;
+mod orders;
 
 /// Without a race.
 fn plan(values: &[i64], k: u32, slots: u32) -> Plan {
@@ -209,16 +210,44 @@ enum Fate {
     Epoch,
     Lost,
     Stop,
+    /// Somebody orders one of these, whether it makes sense or not.
+    Ordered(u8),
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![6 => Just(Fate::Done), 4 => Just(Fate::Epoch), 1 => Just(Fate::Failed), 2 => Just(Fate::Crashed), 1 => Just(Fate::Lost), 1 => Just(Fate::Stop)]
+    prop_oneof![
+        6 => Just(Fate::Done),
+        4 => Just(Fate::Epoch),
+        1 => Just(Fate::Failed),
+        2 => Just(Fate::Crashed),
+        1 => Just(Fate::Lost),
+        1 => Just(Fate::Stop),
+        6 => (0u8..10).prop_map(Fate::Ordered),
+    ]
+}
+
+/// An order about a live run, or about a number near it.
+fn some_order(kind: u8, run: RunId, pick: usize) -> Order {
+    let trial = TrialId(pick as i32 - 1);
+    match kind {
+        0 => Order::Pause,
+        1 => Order::Unpause,
+        2 => Order::KillTrial { trial: run.trial },
+        3 => Order::Retry { trial: Some(trial) },
+        4 => Order::Retry { trial: None },
+        5 => Order::Restart { trial: run.trial, fold: run.fold },
+        6 => Order::Enqueue { point: Point::default().with("train.seed", pick.into()), from: None },
+        7 => Order::Exclude { trial },
+        8 => Order::Include { trial },
+        _ => Order::Slots { count: pick as u32 },
+    }
 }
 
 proptest! {
-    /// A run is handed out once, a slot holds one run, a trial ends once, nothing starts after a stop, the recorded
-    /// facts replay to the same state, and a baseline takes no point from the space. Whatever is given up, the best has
-    /// all its folds, and nobody is given up without a best. Nothing is scored on the holdout beside a fold, nor twice.
+    /// A run is handed out once, a slot holds one run, a trial ends once unless it is opened again, nothing starts after a
+    /// stop or in a pause, nor in more slots than are wanted, the recorded facts replay to the same state, and a baseline
+    /// best. Whatever is ordered, every point of the space is tried once. Nothing is scored on the holdout beside a fold,
+    /// nor twice.
     #[test]
     fn laws(
         slots in 1u32..5, k in 1u32..4, trials in 1i64..6, baseline: bool, holdout: bool,
@@ -235,7 +264,7 @@ proptest! {
         let plan = if baseline { with_baseline(&plan) } else { plan };
         let mut sweep = Sweep::new(plan.clone());
         let (mut facts, mut live, mut seen, mut ended) = (Vec::new(), Vec::<(RunId, SlotId)>::new(), BTreeSet::new(), BTreeSet::new());
-        let mut stopped = false;
+        let (mut stopped, mut paused, mut wanted) = (false, false, slots as usize);
         let mut scored = BTreeSet::new();
         let mut left = None;
         let mut queue = vec![Event::Begin];
@@ -247,7 +276,8 @@ proptest! {
                 for effect in sweep.handle(event) {
                     match effect {
                         Effect::Spawn { run, slot } => {
-                            prop_assert!(!stopped, "{run} started after the stop");
+                            prop_assert!(!stopped && !paused, "{run} started after the stop, or in a pause");
+                            prop_assert!(live.len() < wanted, "{run} started in a slot too many");
                             prop_assert!(seen.insert(run), "{run} handed out twice");
                             prop_assert!(live.iter().all(|(_, other)| *other != slot), "slot taken twice");
                             let beside = live.iter().filter(|(other, _)| !other.fold.is_holdout()).count();
@@ -256,13 +286,22 @@ proptest! {
                             queue.insert(0, started(run));
                         }
                         Effect::Record(fact) => {
-                            if let Fact::RunEnded { run, end: RunEnd::Finished { .. } } = &fact
-                                && run.fold.is_holdout()
-                            {
-                                prop_assert!(scored.insert(run.trial), "{run} scored twice");
-                            }
-                            if let Fact::TrialEnded { trial, .. } = &fact {
-                                prop_assert!(ended.insert(*trial), "trial {trial} ended twice");
+                            match &fact {
+                                Fact::TrialEnded { trial, .. } => {
+                                    prop_assert!(ended.insert(*trial), "trial {trial} ended twice");
+                                }
+                                Fact::RunEnded { run, end: RunEnd::Finished { .. } } if run.fold.is_holdout() => {
+                                    prop_assert!(scored.insert(run.trial), "{run} scored twice");
+                                }
+                                Fact::TrialReopened { trial } => prop_assert!(ended.remove(trial)),
+                                Fact::SweepStarted | Fact::SweepResumed => (paused, wanted) = (false, slots as usize),
+                                Fact::Ordered { order, .. } => match order {
+                                    Order::Pause => paused = true,
+                                    Order::Unpause => paused = false,
+                                    Order::Slots { count } => wanted = *count as usize,
+                                    _ => {}
+                                },
+                                _ => {}
                             }
                             facts.push(fact);
                         }
@@ -270,9 +309,14 @@ proptest! {
                         Effect::Leave(end) => { prop_assert!(left.is_none() && live.is_empty()); left = Some(end); }
                     }
                 }
-                prop_assert!(live.len() <= slots as usize);
             }
             if left.is_some() { break; }
+            let by = Who { user: "li".into(), host: "box".into(), pid: 1 };
+            if live.is_empty() {
+                prop_assert!(paused, "nothing runs, and nobody wanted that");
+                queue.push(Event::Ordered { order: Order::Unpause, by });
+                continue;
+            }
             let (fate, pick) = fates.next().unwrap_or((Fate::Done, 0));
             let (run, _) = live[pick % live.len()];
             queue.push(match fate {
@@ -286,6 +330,7 @@ proptest! {
                 }
                 Fate::Failed => Event::Exited { run, exit: Exit::Failed { why: "bad".into() } },
                 Fate::Crashed => crashed(run),
+                Fate::Ordered(kind) => Event::Ordered { order: some_order(kind, run, pick), by },
                 Fate::Stop => { stopped = true; Event::Stop { why: "stop".into() } }
                 Fate::Lost => {
                     // the coordinator dies and comes back
@@ -308,7 +353,8 @@ proptest! {
         if left == Some(SweepEnd::Finished) {
             prop_assert_eq!(ended.len(), trials as usize + usize::from(baseline));
             let of_space = sweep.trials().filter(|(id, _)| !id.is_baseline());
-            let points: Vec<String> = of_space.map(|(_, trial)| trial.point.to_string()).collect();
+            let mut points: Vec<String> = of_space.map(|(_, trial)| trial.point.to_string()).collect();
+            points.sort();
             prop_assert_eq!(points, (0..trials).map(|x| format!("train.seed = {x}")).collect::<Vec<_>>());
         }
     }

@@ -13,6 +13,12 @@ pub struct Trial {
     pub point: Point,
     /// None while it is open.
     pub end: Option<TrialEnd>,
+    /// Somebody asked for this point; it was not drawn.
+    pub asked: bool,
+    /// It counts in nothing.
+    pub excluded: bool,
+    /// It was given up once, and somebody wants it all the same: it is not given up again.
+    pub(super) spared: bool,
     folds: BTreeMap<FoldId, Progress>,
 }
 
@@ -51,12 +57,13 @@ impl Trial {
             .flat_map(|repeat| (0..plan.k as i32).map(move |fold| FoldId { repeat, fold }))
             .map(|fold| (fold, Progress::default()))
             .collect();
-        Self { point, end: None, folds }
+        Self { point, end: None, asked: false, excluded: false, spared: false, folds }
     }
 
     /// A trial's run on all documents that are not held out, as a trial of that one fold.
     pub(super) fn refit(point: Point) -> Self {
-        Self { point, end: None, folds: [(FoldId::HOLDOUT, Progress::default())].into() }
+        let folds = [(FoldId::HOLDOUT, Progress::default())].into();
+        Self { point, end: None, asked: false, excluded: false, spared: false, folds }
     }
 
     /// The epochs of its finished folds' best weights.
@@ -77,6 +84,16 @@ impl Trial {
 
     pub(super) fn failed(&self) -> bool {
         matches!(self.end, Some(TrialEnd::Failed { .. }))
+    }
+
+    /// Whether it has all its folds, and counts.
+    pub(super) fn ranks(&self) -> bool {
+        self.finished() && !self.excluded
+    }
+
+    /// Whether others can make it be given up.
+    pub(super) fn races(&self) -> bool {
+        self.end.is_none() && !self.excluded && !self.spared
     }
 
     pub(super) fn finished(&self) -> bool {

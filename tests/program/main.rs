@@ -15,6 +15,7 @@ mod layers;
 mod loopback;
 mod main_job;
 mod racing;
+mod steering;
 mod support;
 mod trainer;
 mod warm_start;

@@ -216,7 +216,7 @@ fn an_earlier_sweep_of_odd_values_does_no_harm() {
     let odd = [tried(json!(7.0), 1.0), tried(json!("x"), 1.0), tried(json!(0.5), f64::NAN), tried(json!(-3), 1.0)];
     for trials in [vec![], odd.to_vec(), odd[..1].to_vec()] {
         let earlier = [Earlier { trials, fixed: Vec::new() }];
-        let history = History { trials: Vec::new(), earlier: earlier.into() };
+        let history = History { earlier: earlier.into(), ..History::default() };
         assert!(matches!(propose(&search, &history, &|_| true), Proposal::Point { .. }));
     }
 }

@@ -1,5 +1,7 @@
 //! The values that one parameter may take.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
@@ -54,6 +56,14 @@ impl Domain {
 
     pub fn contains(&self, value: &Value) -> bool {
         self.coordinate(value).is_some()
+    }
+
+    /// A value as the domain itself writes it, so that 3.0 of integers is 3; none if it is not one of the domain.
+    pub fn canonical(&self, value: &Value) -> Option<Value> {
+        match self {
+            Self::Values(_) | Self::Integer { .. } => self.value(self.level(value)?),
+            Self::Float { .. } => value.as_f64().filter(|_| self.contains(value)).map(Value::from),
+        }
     }
 
     /// Whether its values lie on a line: ranges, and lists of numbers.
@@ -159,6 +169,22 @@ impl Domain {
         let Self::Integer { low, step, log, .. } = self else { return 0 };
         let x = if *log { at.exp() } else { at };
         ((x - *low as f64) / *step as f64).round().max(0.0) as usize
+    }
+}
+
+/// `one of 16, 32`, `0.0001 to 0.01 (log)`, `1 to 9 in steps of 2`
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scale = |log: bool| if log { " (log)" } else { "" };
+        match self {
+            Self::Values(values) => {
+                let values: Vec<String> = values.iter().map(Value::to_string).collect();
+                write!(f, "one of {}", values.join(", "))
+            }
+            Self::Float { low, high, log } => write!(f, "{low} to {high}{}", scale(*log)),
+            Self::Integer { low, high, step: 1, log } => write!(f, "{low} to {high}, whole numbers{}", scale(*log)),
+            Self::Integer { low, high, step, log } => write!(f, "{low} to {high} in steps of {step}{}", scale(*log)),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 mod reading;
 mod safety;
+mod steering;
 mod story;
 mod upgrade;
 mod views;

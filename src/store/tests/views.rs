@@ -19,11 +19,11 @@ async fn sweeps() {
     (other.trials, other.direction) = (None, Direction::Minimize);
     story.store.create_sweep(other, at(4000)).await.expect("is created");
     insta::assert_snapshot!(view(&story, "select * from sweeps").await.replace(env!("CARGO_PKG_VERSION"), "VERSION"), @r#"
-    sweep | state | sampler | objective | direction | trials | finished | failed | best_trial | best_score | started_at | ended_at | seconds | why | folds | documents | classes | overrides | spec | spec_path | project | host | version | baseline_score | raced_out | pruned | folds_saved | converged | holdout_score | holdout_baseline
+    sweep | state | sampler | objective | direction | trials | finished | failed | best_trial | best_score | started_at | ended_at | seconds | why | folds | documents | classes | overrides | spec | spec_path | project | host | version | baseline_score | raced_out | pruned | folds_saved | converged | holdout_score | holdout_baseline | excluded
     lr | running | grid | macro_f1 | maximize | 6 | 3 | 1 | 0 | 0.82 | 2026-11-23T09:39:00.123Z | - | 42.0 | - | 2 | 4 | ["体育","财经"] | ["folds.k=2"] | name = "lr"
-     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION | 0.81 | 0 | 0 | 0 | - | - | -
+     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION | 0.81 | 0 | 0 | 0 | - | - | - | 0
     lr-2 | running | grid | macro_f1 | minimize | 0 | 0 | 0 | - | - | - | - | 0.0 | - | 2 | 4 | ["体育","财经"] | ["folds.k=2"] | name = "lr"
-     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION | - | 0 | 0 | 0 | - | - | -
+     | sweeps/lr.toml | /home/li/裁判文书 | box | VERSION | - | 0 | 0 | 0 | - | - | - | 0
     "#);
 }
 
@@ -31,14 +31,14 @@ async fn sweeps() {
 async fn trials() {
     let story = Story::measured_against().await;
     insta::assert_snapshot!(view(&story, "select * from trials").await, @r#"
-    sweep | trial | state | score | score_se | folds_done | folds | params | seconds | why | score_so_far | proposed_at | ended_at | baseline | given_up
-    lr | 0 | finished | 0.82 | 0.02 | 2 | 2 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 18.0 | - | 0.8200000000000001 | 2026-11-23T09:39:00.123Z | 2026-11-23T09:39:10.123Z | 0 | -
-    lr | 1 | failed | - | - | 0 | 2 | {"train.learning_rate":0.01,"model.label_attention":"doc","text.normalize":["nfkc"]} | 11.0 | fold 0: its macro_f1 is NaN | - | 2026-11-23T09:39:10.123Z | 2026-11-23T09:39:16.123Z | 0 | -
-    lr | 2 | finished | 0.8 | 0.01 | 2 | 2 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]} | 12.0 | - | 0.8 | 2026-11-23T09:39:17.123Z | 2026-11-23T10:39:25.123Z | 0 | -
-    lr | 3 | finished | 0.5 | 0.0 | 2 | 2 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 10.0 | - | 0.5 | 2026-11-23T10:39:25.123Z | 2026-11-23T10:39:30.123Z | 0 | -
-    lr | 4 | running | - | - | 1 | 2 | {"train.learning_rate":0.0001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 10.0 | - | 0.75 | 2026-11-23T10:39:30.123Z | - | 0 | -
-    lr | 5 | waiting | - | - | 0 | 2 | {"train.learning_rate":0.1,"model.label_attention":"doc","text.normalize":["nfkc"]} | - | - | - | 2026-11-23T10:39:40.123Z | - | 0 | -
-    lr | -1 | finished | 0.81 | 0.01 | 1 | 2 | {} | 0.0 | - | 0.81 | 2026-11-23T10:39:42.123Z | 2026-11-23T10:39:42.123Z | 1 | -
+    sweep | trial | state | score | score_se | folds_done | folds | params | seconds | why | score_so_far | proposed_at | ended_at | baseline | given_up | excluded | note | tags | asked
+    lr | 0 | finished | 0.82 | 0.02 | 2 | 2 | {"train.learning_rate":0.001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 18.0 | - | 0.8200000000000001 | 2026-11-23T09:39:00.123Z | 2026-11-23T09:39:10.123Z | 0 | - | 0 | - | [] | 0
+    lr | 1 | failed | - | - | 0 | 2 | {"train.learning_rate":0.01,"model.label_attention":"doc","text.normalize":["nfkc"]} | 11.0 | fold 0: its macro_f1 is NaN | - | 2026-11-23T09:39:10.123Z | 2026-11-23T09:39:16.123Z | 0 | - | 0 | - | [] | 0
+    lr | 2 | finished | 0.8 | 0.01 | 2 | 2 | {"train.learning_rate":0.003,"model.label_attention":"doc","text.normalize":["nfkc"]} | 12.0 | - | 0.8 | 2026-11-23T09:39:17.123Z | 2026-11-23T10:39:25.123Z | 0 | - | 0 | - | [] | 0
+    lr | 3 | finished | 0.5 | 0.0 | 2 | 2 | {"train.learning_rate":0.00001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 10.0 | - | 0.5 | 2026-11-23T10:39:25.123Z | 2026-11-23T10:39:30.123Z | 0 | - | 0 | - | [] | 0
+    lr | 4 | running | - | - | 1 | 2 | {"train.learning_rate":0.0001,"model.label_attention":"doc","text.normalize":["nfkc"]} | 10.0 | - | 0.75 | 2026-11-23T10:39:30.123Z | - | 0 | - | 0 | - | [] | 0
+    lr | 5 | waiting | - | - | 0 | 2 | {"train.learning_rate":0.1,"model.label_attention":"doc","text.normalize":["nfkc"]} | - | - | - | 2026-11-23T10:39:40.123Z | - | 0 | - | 0 | - | [] | 0
+    lr | -1 | finished | 0.81 | 0.01 | 1 | 2 | {} | 0.0 | - | 0.81 | 2026-11-23T10:39:42.123Z | 2026-11-23T10:39:42.123Z | 1 | - | 0 | - | [] | 0
     "#);
 }
 
@@ -352,6 +352,12 @@ async fn every_example_of_the_documentation_answers() {
     trial | folds | holdout | se | documents | scored_at
     -1 | 0.81 | 0.6 | 0.125 | 2 | 2026-11-23T10:39:51.123Z
     0 | 0.82 | 0.7 | 0.125 | 2 | 2026-11-23T10:39:55.123Z
+
+    at | by | command | trial | params
+
+    trial | score | note
+
+    device | name | mean | most
 
     host | device | runs | seconds | peak_memory_mb
     box | cuda:0 | 11 | 42.0 | 512

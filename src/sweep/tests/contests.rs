@@ -6,25 +6,25 @@ use crate::search::race::{Field, Outlook};
 use crate::spec::{Budget, Direction, Prune, Race, Stop};
 use crate::sweep::next::{Next, Order, Waiting, next_run};
 
-fn contest(trials: i64, k: u32, slots: u32, change: impl FnOnce(&mut crate::spec::Search)) -> Plan {
+pub(super) fn contest(trials: i64, k: u32, slots: u32, change: impl FnOnce(&mut crate::spec::Search)) -> Plan {
     let plan = plan(&(0..trials).collect::<Vec<_>>(), k, slots);
     let mut spec = (*plan.spec).clone();
     change(&mut spec.search);
     Plan { spec: Arc::new(spec), ..plan }
 }
 
-fn racing(race: Race) -> impl FnOnce(&mut crate::spec::Search) {
+pub(super) fn racing(race: Race) -> impl FnOnce(&mut crate::spec::Search) {
     move |search| search.race = race
 }
 
-fn measured(run: RunId, epoch: u32, score: f64) -> Event {
+pub(super) fn measured(run: RunId, epoch: u32, score: f64) -> Event {
     let values = [("macro_f1".to_owned(), score)].into();
     let measurement = Measurement { epoch, step: u64::from(epoch), split: Split::Validation, values };
     Event::Measured { run, measurement }
 }
 
 /// Runs start as soon as they are spawned; of the start and of measurements nothing is said.
-fn play(sweep: &mut Sweep, events: Vec<Event>) -> (String, Vec<Fact>) {
+pub(super) fn play(sweep: &mut Sweep, events: Vec<Event>) -> (String, Vec<Fact>) {
     let (mut picture, mut facts) = (String::new(), Vec::new());
     for event in events {
         let mut queue = vec![event];
@@ -46,7 +46,7 @@ fn play(sweep: &mut Sweep, events: Vec<Event>) -> (String, Vec<Fact>) {
 }
 
 /// Begins, and finishes trial 0 with these scores.
-fn incumbent(scores: &[f64]) -> Vec<Event> {
+pub(super) fn incumbent(scores: &[f64]) -> Vec<Event> {
     let folds = scores.iter().zip(0..).map(|(score, fold)| done(run(0, fold, 1), *score));
     [Event::Begin].into_iter().chain(folds).collect()
 }
@@ -90,7 +90,7 @@ fn each_rule_says_why() {
     Off: Finished { score: 0.756, score_se: Some(0.03752998800959041) }
     Forgiving: Finished { score: 0.756, score_se: Some(0.03752998800959041) }
     Paired: Dropped { why: "raced out after 2 of 5 folds: it is 0.0250 ± 0.0050 behind trial 0 on the same folds" }
-    Posterior: Dropped { why: "raced out after 4 of 5 folds: its chance to beat trial 0 is 2.0 %" }
+    Posterior: Dropped { why: "raced out after 4 of 5 folds: its chance to beat trial 0 is 1.2 %" }
     "#);
 }
 
@@ -157,9 +157,9 @@ fn slots_are_spent_where_nothing_is_for_nothing() {
       trial 1 Dropped { why: "raced out after 1 of 3 folds: its chance to beat trial 2 is below 0.01 %" }
       spawn 3/2 on 0
     > run 3/1 Finished { score: 0.4, best_epoch: 1, epochs: 2, peak_memory_mb: 3 }
-      trial 3 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.04 %" }
-      terminate 3/2: raced out after 2 of 3 folds: its chance to beat trial 2 is 0.04 %
-    > run 3/2 Pruned { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.04 %", score: None, best_epoch: None, epochs: None }
+      trial 3 Dropped { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.02 %" }
+      terminate 3/2: raced out after 2 of 3 folds: its chance to beat trial 2 is 0.02 %
+    > run 3/2 Pruned { why: "raced out after 2 of 3 folds: its chance to beat trial 2 is 0.02 %", score: None, best_epoch: None, epochs: None }
       SweepEnded { end: Finished }
       leave Finished
     "#);
