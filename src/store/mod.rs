@@ -5,6 +5,7 @@
 //! inside, plural views the public face (`docs/sql.md`).
 
 mod error;
+mod follow;
 mod layout;
 mod open;
 mod project;
@@ -15,6 +16,7 @@ mod statements;
 mod writer;
 
 pub use error::StoreError;
+pub use follow::{Confused, Head, Improvement, Mistake, Outline, RunRecord, Sample, Snapshot, TrialRecord, Watch};
 pub use layout::{fold_directory, log_path, sweep_directory};
 pub use query::{Cell, Column, Table, View, schema};
 pub use read::Reader;
