@@ -7,7 +7,7 @@
 //! op     = '<' | '<=' | '>' | '>=' | '=' | '!=' | '~'
 //! ```
 //! A name is a column or a parameter: its dotted key, the end of it, or the first letters of the words there (`lr` is
-//! `train.learning_rate`). `~` asks whether a text has another in it. Times take `s`, `m`, `h`.
+//! `train.learning_rate`). A name alone, at the end, is a comparison that is still being written. `~` asks whether a text has another in it. Times take `s`, `m`, `h`.
 
 use std::ops::Range;
 
@@ -279,6 +279,8 @@ impl Parser<'_> {
                     let field = self.field(word, &token.at)?;
                     self.comparison(field, op)
                 }
+                // a comparison that is still being written hides nothing
+                None if self.field(word, &token.at).is_ok() => Ok(Filter::All(Vec::new())),
                 _ => Ok(Filter::Word(word.clone())),
             },
             other => Err(FilterError { what: format!("a name is missing before {other}"), at: token.at.clone() }),
@@ -433,6 +435,7 @@ mod tests {
     #[test]
     fn words_and_connections() {
         check("doc", "yes");
+        check("lr", "yes");
         check("doc & token", "no");
         check("doc | token", "yes");
         check("!token doc", "yes");

@@ -117,13 +117,18 @@ pub fn of_screen(screen: Screen) -> &'static [Binding] {
     }
 }
 
+/// Lines that help has for a screen.
+pub fn help_lines(screen: Screen) -> usize {
+    of_screen(screen).len() + 1 + GLOBAL.len() + 2
+}
+
 /// The keys that are the same on all screens.
 pub fn global() -> &'static [Binding] {
     GLOBAL
 }
 
 /// What a key means where the user is.
-pub(super) fn message(model: &Model, event: KeyEvent) -> Option<Msg> {
+pub fn message(model: &Model, event: KeyEvent) -> Option<Msg> {
     if model.takes_text() {
         return match event.code {
             KeyCode::Char('c') if event.modifiers.contains(KeyModifiers::CONTROL) => Some(Msg::Back),

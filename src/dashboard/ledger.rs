@@ -24,6 +24,7 @@ pub struct Ledger {
     pub version: u64,
     next_seq: u64,
     best: Option<usize>,
+    range: Option<(f64, f64)>,
     devices: Names,
     texts: Names,
 }
@@ -97,6 +98,7 @@ impl Ledger {
             version: 0,
             next_seq: snapshot.next_seq,
             best: None,
+            range: None,
             devices: Names::default(),
             texts: Names::default(),
         };
@@ -164,11 +166,14 @@ impl Ledger {
 
     /// Lowest and highest fold score of the finished runs.
     pub fn score_range(&self) -> Option<(f64, f64)> {
-        let scores = self.trials.iter().flat_map(|trial| &trial.runs).filter(|run| run.state == RunState::Finished);
-        let scores = scores.filter_map(|run| run.score).filter(|score| score.is_finite());
-        scores.fold(None, |range: Option<(f64, f64)>, score| {
-            Some(range.map_or((score, score), |(low, high)| (low.min(score), high.max(score))))
-        })
+        self.range
+    }
+
+    fn widen_range(&mut self, score: f64) {
+        if score.is_finite() {
+            let (low, high) = self.range.unwrap_or((score, score));
+            self.range = Some((low.min(score), high.max(score)));
+        }
     }
 
     fn record_trial(&mut self, record: TrialRecord) {
@@ -191,6 +196,9 @@ impl Ledger {
     fn record_run(&mut self, record: RunRecord) {
         let (device, host) =
             (record.device.map(|name| self.devices.get(&name)), record.host.map(|name| self.devices.get(&name)));
+        if let (RunState::Finished, Some(score)) = (record.state, record.score) {
+            self.widen_range(score);
+        }
         let Some(trial) = self.index(record.run.trial).and_then(|index| self.trials.get_mut(index)) else { return };
         trial.runs.push(Run {
             fold: record.run.fold,
@@ -238,6 +246,9 @@ impl Ledger {
                 }
             }
             Fact::RunEnded { run, end } => {
+                if let RunEnd::Finished { score, .. } = end {
+                    self.widen_range(*score);
+                }
                 if let Some(trial) = self.trial_mut(run.trial) {
                     trial.run_mut(*run).end(end, at);
                 }

@@ -11,6 +11,7 @@ pub fn repeating(record: &SweepRecord, ledger: &Ledger, trial: &Trial) -> String
     let values = ledger.parameters.iter().enumerate().filter_map(|(index, name)| {
         let value = match trial.setting(index) {
             Setting::Absent => return None,
+            Setting::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => format!("{number:.0}"),
             Setting::Number(number) => format!("{number:?}"),
             Setting::Truth(truth) => truth.to_string(),
             // lists and tables are JSON, which TOML's inline values are but for their colons

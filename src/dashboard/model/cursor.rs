@@ -41,6 +41,18 @@ impl Cursor {
         .min(last);
     }
 
+    /// Moves the view over so many rows of which none is selected.
+    pub fn scroll(&mut self, to: Move, rows: usize) {
+        self.step(to, rows.saturating_sub(self.page.get()) + 1);
+    }
+
+    /// The rows to draw of what is scrolled, where there is room for so many.
+    pub fn view(&self, rows: usize, room: usize) -> Range<usize> {
+        self.page.set(room);
+        let first = self.selected.min(rows.saturating_sub(room));
+        first..(first + room).min(rows)
+    }
+
     /// The rows to draw where there is room for so many: the selected one is among them.
     pub fn window(&self, rows: usize, room: usize) -> Range<usize> {
         let last = rows.saturating_sub(room);

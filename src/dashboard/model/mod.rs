@@ -24,6 +24,7 @@ pub use trial::{Page, Splits, TrialMsg, TrialView, id_of};
 pub use trials::{Trials, TrialsMsg, name_of};
 
 use super::feed::{Answer, Want};
+use super::keys;
 use super::ledger::{Ledger, Trial};
 use super::message::{Effect, Move, Msg, Screen};
 use super::theme::Theme;
@@ -113,7 +114,7 @@ impl Model {
     /// What is to be read for what is shown.
     pub fn wants(&self) -> BTreeSet<Want> {
         let mut wants = BTreeSet::from([Want::Sweeps]);
-        wants.extend(self.sweep.map(Want::Trials));
+        wants.extend(self.sweep.or(self.awaited).map(Want::Trials));
         if self.screen == Screen::Trial
             && let Some((outline, _, trial)) = self.open_trial()
         {
@@ -194,7 +195,7 @@ impl Model {
     fn step(&mut self, to: Move) {
         let ledger = self.sweep.and_then(|sweep| self.data.ledger(sweep));
         match &mut self.overlay {
-            Some(Overlay::Help(cursor)) => cursor.step(to, usize::MAX),
+            Some(Overlay::Help(cursor)) => cursor.scroll(to, keys::help_lines(self.screen)),
             Some(Overlay::Palette(_)) => {}
             Some(Overlay::Columns(cursor)) => {
                 cursor.step(to, ledger.map_or(0, |ledger| self.trials.columns(ledger).len()));
@@ -272,6 +273,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
     }
     let wants = model.wants();
     model.data.keep(&wants);
+    model.sweeps.refresh(&model.data);
     if let Some(ledger) = model.sweep.and_then(|sweep| model.data.ledger(sweep)) {
         model.trials.refresh(ledger, model.now);
     }

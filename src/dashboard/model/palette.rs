@@ -24,8 +24,10 @@ impl Palette {
     /// What fits the letters, best first.
     pub fn entries(&self, model: &Model) -> Vec<Entry> {
         let wanted = self.line.text();
+        let trials = wanted.contains(|letter: char| letter.is_ascii_digit()).then(|| trials(model));
         let mut entries: Vec<(i32, usize, Entry)> = all(model)
             .into_iter()
+            .chain(trials.into_iter().flatten())
             .enumerate()
             .filter_map(|(place, entry)| Some((-likeness(&entry.text, wanted)?, place, entry)))
             .collect();
@@ -50,6 +52,16 @@ fn all(model: &Model) -> Vec<Entry> {
         msg: Msg::OpenSweep(*key),
     });
     commands.chain(screens).chain(sweeps).collect()
+}
+
+/// Of the open sweep: so many that they are only asked for by their numbers.
+fn trials(model: &Model) -> impl Iterator<Item = Entry> {
+    let trials = model.ledger().into_iter().flat_map(|ledger| &ledger.trials);
+    trials.map(|trial| Entry {
+        text: format!("open trial {}", trial.id),
+        key: String::new(),
+        msg: Msg::OpenTrial(trial.id),
+    })
 }
 
 /// How well a text has these letters, in their order; none where it does not have them. Whoever knows the words gets

@@ -18,6 +18,8 @@ pub struct Sweeps {
     pub cursor: Cursor,
     pub filter: Line,
     pub is_typing: bool,
+    /// The selected one, wherever a new one moves it to.
+    selected: Option<SweepKey>,
 }
 
 impl Sweeps {
@@ -50,5 +52,14 @@ impl Sweeps {
 
     pub(super) fn step(&mut self, to: Move, data: &Data) {
         self.cursor.step(to, self.rows(data).len());
+        self.selected = self.selected(data);
+    }
+
+    /// Keeps the selected one selected.
+    pub(super) fn refresh(&mut self, data: &Data) {
+        let rows = self.rows(data);
+        let row = self.selected.and_then(|key| rows.iter().position(|outline| outline.head.key == key));
+        let row = row.unwrap_or_else(|| self.cursor.selected().min(rows.len().saturating_sub(1)));
+        self.cursor.select(row);
     }
 }

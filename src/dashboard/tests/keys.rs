@@ -51,7 +51,7 @@ async fn trials_are_sorted_and_found() {
     let story = Story::finished().await;
     let mut seen = Seen::of(&story).await;
     seen.press("<enter>").await;
-    assert_eq!(seen.shown()[..3], [2, 5, 4]);
+    assert_eq!(seen.shown()[..3], [2, 5, 6]);
     seen.press("r").await;
     assert_eq!(seen.shown().first(), Some(&-1));
     seen.press("/lr<1e-4 layers>1<enter>").await;
@@ -69,9 +69,9 @@ async fn a_selected_trial_stays_selected_when_others_pass_it() {
     let story = Story::finished().await;
     let mut seen = Seen::of(&story).await;
     seen.press("<enter>jj").await;
-    assert_eq!(seen.selected(), Some(TrialId(4)));
+    assert_eq!(seen.selected(), Some(TrialId(6)));
     seen.press("r").await;
-    assert_eq!(seen.selected(), Some(TrialId(4)));
+    assert_eq!(seen.selected(), Some(TrialId(6)));
     seen.press("b").await;
     assert_eq!(seen.selected(), Some(TrialId(2)));
 }
@@ -109,6 +109,66 @@ async fn clicks_go_where_they_point() {
     seen.click("2 Trials");
     assert_eq!(seen.model.screen, Screen::Trials);
     seen.settle().await;
-    seen.click("0.7432");
+    seen.click("0.7430");
     assert_eq!(seen.selected(), Some(TrialId(6)));
+}
+
+#[tokio::test]
+async fn curves_are_chosen_zoomed_and_read() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter><enter>").await;
+    let (all, _) = seen.frame(120, 40);
+    assert!(all.contains("macro_f1") && all.contains("0:0."), "{all}");
+    seen.press("m").await;
+    let (loss, _) = seen.frame(120, 40);
+    assert!(loss.contains("╌ train") && loss.contains("─ validation"), "{loss}");
+    seen.press("t").await;
+    assert!(!seen.frame(120, 40).0.contains("╌ train"));
+    seen.press("M<down><enter>").await;
+    assert_eq!(seen.model.trial.metric.as_deref(), Some("loss"));
+    seen.press("<left>++").await;
+    let (zoomed, _) = seen.frame(120, 40);
+    assert!(zoomed.contains("zoom 4x") && zoomed.contains("at epoch"), "{zoomed}");
+    seen.press("0").await;
+    assert_eq!((seen.model.trial.window, seen.model.trial.cursor), ((0.0, 1.0), None));
+}
+
+#[tokio::test]
+async fn the_next_trial_is_that_of_the_table() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter><enter>n").await;
+    assert_eq!((seen.model.trial_id, seen.selected()), (Some(TrialId(5)), Some(TrialId(5))));
+    seen.press("NN").await;
+    assert_eq!(seen.model.trial_id, Some(TrialId(2)));
+}
+
+#[tokio::test]
+async fn the_command_is_copied() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    let copied = seen.press("<enter><enter>pY").await;
+    let expected = "sweep run sweeps/contracts.toml --set folds.k=5 --set 'search.sampler=\"random\"' \
+        --set search.trials=1 --set 'search.start=[{ \"train.learning_rate\" = 4e-5, \
+        \"model.aggregator.layers\" = 2, \"model.label_attention\" = \"none\", \"train.dropout\" = 0.2 }]'";
+    assert_eq!(copied, Some(Effect::Copy(expected.to_owned())));
+}
+
+#[tokio::test]
+async fn a_log_is_followed() {
+    let story = Story::running().await;
+    let log = crate::store::log_path(&story.path(), "contracts", super::story::run(4, 1));
+    std::fs::create_dir_all(log.parent().expect("a directory")).expect("is made");
+    std::fs::write(&log, "第一行\n").expect("is written");
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter>/trial=4<enter><enter>o").await;
+    let (frame, _) = seen.frame(100, 30);
+    assert!(frame.contains("run 4/1") && frame.contains("第一行"), "{frame}");
+    std::fs::write(&log, "第一行\nthe second\n").expect("is written");
+    while !seen.frame(100, 30).0.contains("the second") {
+        seen.hear().await;
+    }
+    seen.press("<left>").await;
+    assert!(seen.frame(100, 30).0.contains("run 4/0"));
 }

@@ -2,6 +2,7 @@
 
 use super::seen::Seen;
 use super::story::Story;
+use crate::dashboard::theme::{Depth, Glyphs, Ground, Theme};
 
 const SIZES: [(u16, u16); 3] = [(120, 40), (100, 30), (60, 20)];
 
@@ -36,6 +37,34 @@ async fn sweeps() {
 #[tokio::test]
 async fn trials() {
     check("trials", "<enter>").await;
+}
+
+#[tokio::test]
+async fn trial() {
+    check("trial", "<enter><enter>").await;
+}
+
+#[tokio::test]
+async fn pages_of_a_trial() {
+    for (state, page) in [("failed", "f"), ("finished", "f"), ("finished", "p"), ("finished", "e"), ("running", "e")] {
+        let story = story(state).await;
+        let mut seen = Seen::of(&story).await;
+        seen.press(&format!("<enter><enter>n{page}")).await;
+        for (width, height) in SIZES {
+            insta::assert_snapshot!(format!("trial_{page}_{state}_{width}x{height}"), seen.frame(width, height).0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn letters_alone_are_enough() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.model.theme = Theme { depth: Depth::Mono, ground: Ground::Light, glyphs: Glyphs::Ascii };
+    for (name, keys) in [("sweeps", ""), ("trials", "<enter>"), ("trial", "<enter>")] {
+        seen.press(keys).await;
+        insta::assert_snapshot!(format!("ascii_{name}"), seen.frame(100, 30).0);
+    }
 }
 
 #[tokio::test]

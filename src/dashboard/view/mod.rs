@@ -14,7 +14,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::format;
-use super::keys;
+use super::keys::{self, Binding};
 use super::message::{Msg, Screen};
 use super::model::{Line as Input, Model};
 use super::theme::{Glyphs, Role, Theme};
@@ -165,23 +165,33 @@ fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zon
         put(buffer, area, Line::styled(format!(" {}", format::fit(&toast.text, usize::from(area.width) - 2)), style));
         return;
     }
-    let mut x = area.x + 1;
-    for binding in keys::of_screen(model.screen).iter().chain(keys::global()) {
-        let (Some(hint), Some(key)) = (binding.hint, binding.keys.first()) else { continue };
-        let (key, gap) = (key.name(), 2);
-        let width = (format::width(&key) + 1 + format::width(hint)) as u16;
-        if x + width > area.right() {
-            break;
-        }
-        let zone = Rect { x, width, height: 1, ..area };
-        put(
-            buffer,
-            zone,
-            Line::from(vec![Span::styled(key, theme.active()), Span::styled(format!(" {hint}"), theme.dim())]),
-        );
+    // how to get help and out is always seen; the screen's own keys as far as there is room
+    let hints = |table: &'static [Binding]| table.iter().filter_map(|binding| Some((binding, binding.hint?)));
+    let width =
+        |(binding, hint): (&Binding, &str)| (format::width(&first_key(binding)) + 1 + format::width(hint)) as u16;
+    let general: u16 = hints(keys::global()).map(|it| width(it) + 2).sum();
+    let (mut x, end) = (area.x + 1, area.right().saturating_sub(general));
+    let mut put_hint = |x: u16, (binding, hint): (&'static Binding, &'static str)| {
+        let zone = Rect { x, width: width((binding, hint)), height: 1, ..area };
+        let spans =
+            vec![Span::styled(first_key(binding), theme.active()), Span::styled(format!(" {hint}"), theme.dim())];
+        put(buffer, zone, Line::from(spans));
         zones.add(zone, binding.msg.clone());
-        x += width + gap;
+        x + zone.width + 2
+    };
+    for it in hints(keys::of_screen(model.screen)) {
+        if x + width(it) <= end {
+            x = put_hint(x, it);
+        }
     }
+    let mut x = end;
+    for it in hints(keys::global()) {
+        x = put_hint(x, it);
+    }
+}
+
+fn first_key(binding: &Binding) -> String {
+    binding.keys.first().map(|key| key.name()).unwrap_or_default()
 }
 
 /// A line of text in one row.

@@ -112,9 +112,8 @@ fn help(frame: &mut Frame<'_>, area: Rect, model: &Model, cursor: &Cursor, zones
     let width = lines.iter().map(Line::width).max().unwrap_or(0) as u16 + 4;
     let title = format!("Keys: {}", model.screen.title());
     let inside = window(frame, area, theme, &title, (width, lines.len() as u16 + 2), zones);
-    let room = usize::from(inside.height);
-    let first = cursor.selected().min(lines.len().saturating_sub(room));
-    for (row, line) in inside.rows().zip(lines.into_iter().skip(first)) {
+    let seen = cursor.view(lines.len(), inside.height.into());
+    for (row, line) in inside.rows().zip(lines.into_iter().skip(seen.start)) {
         put(frame.buffer_mut(), row, line);
     }
 }

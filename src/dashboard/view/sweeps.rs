@@ -1,11 +1,11 @@
 //! All sweeps of the database.
 
 use ratatui::Frame;
-use ratatui::layout::Rect;
-use ratatui::text::Span;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
 
 use super::table::{Column, Table, that_fit};
-use super::{Zones, bar, put_input, put_notice, sweep_sign, sweep_word};
+use super::{Zones, bar, put, put_input, put_notice, sweep_sign, sweep_word};
 use crate::dashboard::format;
 use crate::dashboard::model::Model;
 use crate::dashboard::theme::Role;
@@ -26,7 +26,9 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &m
     let theme = model.theme;
     let rows = model.sweeps.rows(&model.data);
     let has_filter = model.sweeps.is_typing || !model.sweeps.filter.text().is_empty();
-    let [filter, list] = super::split_top(area, u16::from(has_filter));
+    let [filter, list, detail] =
+        Layout::vertical([Constraint::Length(u16::from(has_filter)), Constraint::Fill(1), Constraint::Length(2)])
+            .areas(area);
     if has_filter {
         put_input(frame.buffer_mut(), filter, theme, " / ", &model.sweeps.filter, model.sweeps.is_typing);
     }
@@ -46,6 +48,33 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &m
     let bar = usize::from(columns[PROGRESS].width) - 5;
     let table = Table { theme, columns: &columns, shown: &shown, cursor: &model.sweeps.cursor, rows: rows.len() };
     table.render(frame, list, zones, |row, column| cell(model, rows[row], column, (bar, curve)));
+    if let Some(outline) = rows.get(model.sweeps.cursor.selected()) {
+        let [first, second] = Layout::vertical([Constraint::Length(1); 2]).areas(detail);
+        put(frame.buffer_mut(), first, sentence(model, outline, first.width.into()));
+        let reason = outline.head.why.as_ref().or(outline.head.converged.as_ref());
+        let reason = format::fit(&format!(" {}", reason.map_or("", String::as_str)), second.width.into());
+        put(frame.buffer_mut(), second, Line::styled(reason, theme.dim()));
+    }
+}
+
+/// What became of its trials, and what they are measured against.
+fn sentence<'a>(model: &Model, outline: &Outline, width: usize) -> Line<'a> {
+    let counts = [(outline.finished, "finished"), (outline.given_up, "given up"), (outline.failed, "failed")];
+    let mut parts: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    if !outline.running.is_empty() {
+        parts.push(format!("{} runs going on", outline.running.len()));
+    }
+    parts.push(format!("{} folds a trial", outline.folds));
+    if let Some(baseline) = outline.baseline {
+        parts.push(format!("baseline {}", format::score(baseline)));
+    }
+    parts.push(format!("on {}", outline.host));
+    let text = format::fit(&parts.join(", "), width.saturating_sub(format::width(&outline.name) + 4));
+    Line::from(vec![
+        Span::styled(format!(" {}: ", outline.name), model.theme.bold()),
+        Span::styled(text, model.theme.dim()),
+    ])
 }
 
 fn columns(rows: &[&Outline], width: u16) -> Vec<Column> {

@@ -91,8 +91,10 @@ fn columns(model: &Model, ledger: &Ledger) -> (Vec<Field>, Vec<Column>) {
             }
             let titled = format::width(&title).min(18) as u16;
             let column = match field {
-                Field::Trial => Column::right(title, 8, 255),
-                Field::State => Column::left(title, if model.size.width >= 80 { 11 } else { 7 }, 220),
+                Field::Trial => Column::right(title, if ledger.baseline().is_some() { 8 } else { titled.max(6) }, 255),
+                // where there is no room, the sign says it, and the line below the table in words
+                Field::State if model.size.width < 80 => Column::left("", 1, 220),
+                Field::State => Column::left(title, 11, 220),
                 Field::Score => Column::left(title, 18, 250),
                 Field::Folds => Column::left(title, titled.max(strip_width(ledger) as u16), 240),
                 Field::Time => Column::right(title, titled.max(6), 100),
@@ -162,9 +164,7 @@ fn cell<'a>(
         }
         Field::State => {
             let (sign, style) = trial_sign(theme, trial.state);
-            let word =
-                if model.size.width >= 80 { trial_word(trial.state) } else { short_word(trial_word(trial.state)) };
-            vec![Span::styled(format!("{sign} {word}"), style)]
+            vec![Span::styled(format!("{sign} {}", trial_word(trial.state)), style)]
         }
         Field::Score => score(theme, ledger, trial),
         Field::Folds => strip(theme, ledger, trial, range),
@@ -180,11 +180,6 @@ fn cell<'a>(
         Field::Why => vec![Span::styled(trial.why.as_deref().unwrap_or_default(), theme.dim())],
         Field::Error | Field::Standing => Vec::new(),
     }
-}
-
-/// The first letters of a state, where there is no room.
-fn short_word(word: &str) -> &str {
-    word.get(..5).unwrap_or(word)
 }
 
 /// Mean and standard error, and whether it can be told from the best; of an open trial what there is so far.
@@ -220,10 +215,15 @@ fn strip<'a>(theme: Theme, ledger: &Ledger, trial: &Trial, range: Option<(f64, f
     if folds > STRIP {
         return vec![Span::styled(format!("{}/{folds}", trial.folds_done()), theme.dim())];
     }
-    let mut spans: Vec<Span<'_>> =
-        trial.newest_runs().map(|run| fold(theme, ledger, run.state, run.score, range)).collect();
     let (waiting, style) = run_sign(theme, RunState::Waiting);
-    spans.extend((spans.len()..folds).map(|_| Span::styled(waiting, style)));
+    let mut spans = vec![Span::styled(waiting, style); folds];
+    for (place, run) in trial.newest_runs().enumerate() {
+        // in a single repeat a fold has its own place, whichever came first
+        let place = if run.fold.repeat == 0 { run.fold.fold as usize } else { place };
+        if let Some(span) = spans.get_mut(place) {
+            *span = fold(theme, ledger, run.state, run.score, range);
+        }
+    }
     spans
 }
 

@@ -5,19 +5,26 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use super::super::table::{Column, Table, that_fit};
-use super::super::{Zones, bar, put, put_notice};
+use super::super::{Zones, bar, put, put_notice, split_top};
 use crate::dashboard::feed::{ClassErrors, Errors, Want};
 use crate::dashboard::format;
 use crate::dashboard::ledger::Trial;
 use crate::dashboard::model::Model;
 use crate::dashboard::theme::{Role, Theme};
+use crate::store::SweepKey;
 
 /// Columns of a cell of the confusion matrix.
 const CELL: u16 = 6;
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, trial: &Trial, zones: &mut Zones) {
+pub(super) fn render(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    model: &Model,
+    sweep: SweepKey,
+    trial: &Trial,
+    zones: &mut Zones,
+) {
     let theme = model.theme;
-    let sweep = model.sweep.unwrap_or(crate::store::SweepKey(0));
     let errors = model.data.errors(&Want::Errors { sweep, trial: trial.id, folds: trial.folds_done() });
     let Some(errors) = errors else {
         put_notice(frame.buffer_mut(), area, theme, &["reading …"]);
@@ -52,13 +59,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, trial: &T
 /// Rows are what is true, columns what was answered.
 fn confusion(frame: &mut Frame<'_>, area: Rect, theme: Theme, errors: &Errors, cells: &[Vec<u32>], name: u16) {
     let buffer = frame.buffer_mut();
-    put(buffer, area, Line::styled(" true, answered", theme.dim()));
     let column = |class: usize| area.x + 1 + name + 1 + class as u16 * CELL;
-    let [_, names, rows] =
-        Layout::vertical([Constraint::Length(0), Constraint::Length(1), Constraint::Fill(1)]).areas(area);
-    if name + 1 < 15 {
-        put(buffer, names, Line::default());
-    }
+    let [names, rows] = split_top(area, 1);
     for (class, of) in errors.classes.iter().enumerate() {
         let place = Rect { x: column(class), y: names.y, width: CELL, height: 1 };
         put(buffer, place, Line::styled(format::fit(&of.name, usize::from(CELL) - 1), theme.dim()).right_aligned());

@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span};
 
 use super::{Zones, put, put_notice, trial_sign, trial_word};
 use crate::dashboard::format;
-use crate::dashboard::ledger::{Ledger, Standing, Trial};
+use crate::dashboard::ledger::{Ledger, Run, Standing, Trial};
 use crate::dashboard::message::Msg;
 use crate::dashboard::model::{Model, Page, TrialMsg};
 use crate::dashboard::theme::{Glyphs, Role};
@@ -34,8 +34,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &m
     match model.trial.page {
         Page::Curves => curves::render(frame, body, model, (outline, ledger, trial), zones),
         Page::Folds => folds::render(frame, body, model, ledger, trial, zones),
-        Page::Parameters => parameters::render(frame, body, model, ledger, trial),
-        Page::Errors => errors::render(frame, body, model, trial, zones),
+        Page::Parameters => parameters::render(frame, body, model, outline.head.key, ledger, trial),
+        Page::Errors => errors::render(frame, body, model, outline.head.key, trial, zones),
         Page::Log => log::render(frame, body, model, trial),
     }
 }
@@ -100,6 +100,6 @@ fn key_of(page: Page) -> char {
 }
 
 /// How a fold is called: its number, with its repeat where there are several.
-fn fold_name(run: &crate::dashboard::ledger::Run) -> String {
+fn fold_name(run: &Run) -> String {
     run.fold.to_string()
 }

@@ -12,8 +12,16 @@ use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Trial};
 use crate::dashboard::model::{Model, repeating};
 use crate::dashboard::theme::{Glyphs, Role, Theme};
+use crate::store::SweepKey;
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, ledger: &Ledger, trial: &Trial) {
+pub(super) fn render(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    model: &Model,
+    sweep: SweepKey,
+    ledger: &Ledger,
+    trial: &Trial,
+) {
     let theme = model.theme;
     let best = ledger.best().filter(|best| best.id != trial.id);
     if trial.id.is_baseline() {
@@ -50,13 +58,9 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, ledger: &
     }
     let [title, command] = split_top(below, 1);
     put(frame.buffer_mut(), title, Line::styled(" to run it once more (Y copies)", theme.dim()));
-    let text = model.data.record(ledger_sweep(model)).map(|record| repeating(record, ledger, trial));
+    let text = model.data.record(sweep).map(|record| repeating(record, ledger, trial));
     let command = Rect { x: command.x + 1, width: command.width.saturating_sub(2), ..command };
     Paragraph::new(text.unwrap_or_default()).wrap(Wrap { trim: true }).render(command, frame.buffer_mut());
-}
-
-fn ledger_sweep(model: &Model) -> crate::store::SweepKey {
-    model.sweep.unwrap_or(crate::store::SweepKey(0))
 }
 
 /// What differs from the best trial stands out.
