@@ -7,14 +7,15 @@
 //! - learn, candle: [`text`] from files to windows of tokens and folds; [`model`] windows to logits; [`train`] one run;
 //!   [`baseline`] what it is measured against.
 //! - edge: [`worker`] one run in its process; [`tether`] a program that ends with us; [`driver`] all runs of a sweep;
-//!   [`control`] how people steer one; [`hub`] models to download;
-//!   [`store`] SQLite; [`cli`] the terminal;
+//!   [`control`] how people steer one; [`hub`] models to download; [`store`] SQLite; [`dashboard`] the screen; [`cli`] the
+//!   command line;
 //!   [`settings`] of the machine; [`failure`] errors for people.
 
 pub mod baseline;
 pub mod cli;
 pub mod control;
 pub mod crossval;
+pub mod dashboard;
 pub mod driver;
 pub mod failure;
 pub mod hub;

@@ -15,11 +15,16 @@ pub struct Settings {
     pub log: String,
     /// Most megabytes of segment vectors of frozen encoders that are kept beside the database for later runs.
     pub cache_mb: u64,
+    /// What the dashboard's colours are made for: `auto`, `dark` or `light`.
+    pub theme: String,
+    /// What the dashboard draws charts with: `auto`, `braille`, `block` or `ascii`.
+    pub glyphs: String,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { db: "experiments.db".into(), log: "warn".into(), cache_mb: 20_000 }
+        let auto = || "auto".to_owned();
+        Self { db: "experiments.db".into(), log: "warn".into(), cache_mb: 20_000, theme: auto(), glyphs: auto() }
     }
 }
 
@@ -35,7 +40,7 @@ impl Settings {
         }
         layers
             .merge(Toml::file(PROJECT_FILE))
-            .merge(Env::prefixed("SWEEP_").only(&["db", "log", "cache_mb"]))
+            .merge(Env::prefixed("SWEEP_").only(&["db", "log", "cache_mb", "theme", "glyphs"]))
             .extract()
             .map_err(Box::new)
     }

@@ -5,6 +5,7 @@ mod baseline;
 mod best;
 mod check;
 mod correction;
+mod dash;
 mod doctor;
 mod download;
 mod earlier;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
 
 use print::errln;
 
@@ -104,6 +106,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Draw points for a training loop of your own: JSON lines on stdin and stdout
     AskTell(ask_tell::AskTellArgs),
+    /// Watch sweeps, live and old: trials, curves, folds, logs
+    Dash(dash::DashArgs),
     /// List the sweeps of the database
     Ls,
     /// Show a sweep, or one of its trials
@@ -151,15 +155,21 @@ struct Loaded {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if matches!(cli.command, Command::Worker) {
-        // this filter is a good one
-        let _ = log_to_stderr("info");
+        if let Ok(filter) = log_filter("info") {
+            log_to_stderr(filter);
+        }
         return crate::worker::work();
     }
     if let Command::Tether { command } = &cli.command {
         return crate::tether::become_program(command);
     }
     let result = settings(&cli.common).and_then(|settings| {
-        log_to_stderr(&settings.log)?;
+        let filter = log_filter(&settings.log)?;
+        if matches!(cli.command, Command::Dash(_)) {
+            dash::log_to_file(filter)
+        } else {
+            log_to_stderr(filter)
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Code::Broken, format!("cannot start: {error}")))?;
         runtime.block_on(dispatch(cli.command, &settings, cli.common.format))
@@ -193,6 +203,7 @@ async fn dispatch(command: Command, settings: &Settings, format: Format) -> Resu
         Command::Tag(args) => steer::tag(args, settings, format).await,
         Command::Check(args) => check::check(args, settings, format).await,
         Command::AskTell(args) => ask_tell::ask_tell(&args, settings).await,
+        Command::Dash(args) => dash::dash(args, settings).await,
         Command::Ls => read::ls(settings, format).await,
         Command::Show(args) => read::show(args, settings, format).await,
         Command::Best(args) => best::best(args, settings, format).await,
@@ -215,14 +226,16 @@ fn settings(common: &Common) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-fn log_to_stderr(filter: &str) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
+fn log_filter(filter: &str) -> Result<EnvFilter, Failure> {
+    EnvFilter::try_new(filter).map_err(|error| {
         let what = format!("{filter:?} is no filter of logs: {error}");
         Failure::new(Code::Usage, what).hint("such as warn, info or sweep=debug")
-    })?;
+    })
+}
+
+fn log_to_stderr(filter: EnvFilter) {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
-    Ok(())
 }
 
 impl SpecArgs {

@@ -13,7 +13,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::slots::Slot;
 use crate::protocol::Device;
-use crate::store::Sample;
+use crate::store::Reading;
 use crate::sweep::RunId;
 
 const PACE: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ pub(super) struct Gauges {
     ticks: Interval,
     /// None while it is being read, and for ever if that has ended in a panic.
     dials: Option<Dials>,
-    reading: Option<JoinHandle<(Dials, Vec<Sample>)>>,
+    reading: Option<JoinHandle<(Dials, Vec<Reading>)>>,
 }
 
 /// What was read the last time: most of it says something only by how it grows.
@@ -51,7 +51,7 @@ impl Gauges {
     }
 
     /// What is seen next, of the machine and of these runs by their process groups. Can be given up at any time.
-    pub(super) async fn read(&mut self, runs: &BTreeMap<u32, RunId>) -> Vec<Sample> {
+    pub(super) async fn read(&mut self, runs: &BTreeMap<u32, RunId>) -> Vec<Reading> {
         if self.reading.is_none() {
             self.ticks.tick().await;
             let Some(mut dials) = self.dials.take() else { return pending().await };
@@ -81,13 +81,13 @@ impl Dials {
         Self { proc, cards, nvml, looks: 0, cpu: None, at: Instant::now(), processes: HashMap::new() }
     }
 
-    fn read(&mut self, runs: &BTreeMap<u32, RunId>) -> Vec<Sample> {
+    fn read(&mut self, runs: &BTreeMap<u32, RunId>) -> Vec<Reading> {
         let lasting = self.looks.is_multiple_of(LASTING);
         self.looks += 1;
         let mut seen = Vec::new();
         let mut note = |device: &str, name, value: f64| {
             if value.is_finite() {
-                seen.push(Sample { device: device.to_owned(), name, value, lasting });
+                seen.push(Reading { device: device.to_owned(), name, value, lasting });
             }
         };
         if let Some(share) = self.cpu() {
@@ -231,7 +231,7 @@ mod tests {
         let run = RunId { trial: TrialId(3), fold: FoldId { repeat: 0, fold: 1 }, attempt: 2 };
         let groups = BTreeMap::from([(40, run)]);
         let mut dials = Dials::new(proc.path().to_owned(), Vec::new());
-        let show = |samples: Vec<Sample>| -> Vec<String> {
+        let show = |samples: Vec<Reading>| -> Vec<String> {
             samples.iter().map(|it| format!("{} {} {:.3} {}", it.device, it.name, it.value, it.lasting)).collect()
         };
         let first = show(dials.read(&groups));

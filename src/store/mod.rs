@@ -5,6 +5,7 @@
 //! inside, plural views the public face (`docs/sql.md`).
 
 mod error;
+mod follow;
 mod layout;
 mod open;
 mod project;
@@ -16,6 +17,7 @@ mod steering;
 mod writer;
 
 pub use error::StoreError;
+pub use follow::{Confused, Head, Improvement, Mistake, Outline, RunRecord, Sample, Snapshot, TrialRecord, Watch};
 pub use layout::{fold_directory, log_path, sweep_directory};
 pub use query::{Cell, Column, Table, View, schema};
 pub use read::Reader;
@@ -23,7 +25,7 @@ pub use rows::{
     CheckpointRow, GivenUp, HoldoutRow, LeaderboardRow, MetricRow, OrderRow, PredictionRow, Recorded, RunRow, RunState,
     SweepRecord, SweepRow, SweepState, TrialRow, TrialState,
 };
-pub use steering::Sample;
+pub use steering::Reading;
 pub use writer::Writer;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use super::statements::{
     trial_proposed, trial_reopened, trial_running,
 };
 use super::steering::{machine_sampled, machine_thinned, ordered, trial_asked};
-use super::{Millis, NewSweep, Sample, SweepKey};
+use super::{Millis, NewSweep, Reading, SweepKey};
 use crate::protocol::Measurement;
 use crate::sweep::{Fact, RunId};
 
@@ -98,7 +98,7 @@ impl Projection {
         db: &mut Db,
         sweep: SweepKey,
         at: Millis,
-        samples: &[Sample],
+        samples: &[Reading],
     ) -> sqlx::Result<()> {
         // SQLite keeps NaN as null, which a column of numbers refuses, and the commit with it
         for sample in samples.iter().filter(|sample| sample.value.is_finite()) {

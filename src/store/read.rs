@@ -81,7 +81,8 @@ impl Reader {
         newest.ok_or_else(|| StoreError::NoneYet { path: self.path.to_path_buf(), which: "with trials left" })
     }
 
-    pub(super) async fn record(&self, sweep: SweepKey) -> Result<SweepRecord, StoreError> {
+    /// The sweep of this number.
+    pub async fn record(&self, sweep: SweepKey) -> Result<SweepRecord, StoreError> {
         let record = self.optional(sqlx::query("select * from sweep where id = ?").bind(sweep.0)).await?;
         record.ok_or_else(|| StoreError::NoneYet { path: self.path.to_path_buf(), which: "of this number" })
     }

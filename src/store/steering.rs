@@ -6,7 +6,7 @@ use crate::sweep::{Order, TrialId};
 
 /// One number of a device at a moment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
+pub struct Reading {
     /// Such as cpu, cuda:0, or `run 3/1`.
     pub device: String,
     pub name: &'static str,
@@ -108,7 +108,7 @@ pub(super) async fn trial_asked(db: &mut Db, sweep: SweepKey, trial: TrialId) ->
         .map(drop)
 }
 
-pub(super) async fn machine_sampled(db: &mut Db, sweep: SweepKey, sample: &Sample, at: Millis) -> sqlx::Result<()> {
+pub(super) async fn machine_sampled(db: &mut Db, sweep: SweepKey, sample: &Reading, at: Millis) -> sqlx::Result<()> {
     sqlx::query(
         "insert into machine_sample (sweep, at_ms, device, name, value, lasting) values (?, ?, ?, ?, ?, ?) \
          on conflict do update set value = excluded.value",

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::{StoreError, failed};
 use super::project::Projection;
-use super::{Millis, NewSweep, Sample, SweepKey};
+use super::{Millis, NewSweep, Reading, SweepKey};
 use crate::sweep::Fact;
 
 /// Requests that can wait; more make their senders wait.
@@ -40,7 +40,7 @@ impl Writer {
     }
 
     /// Queues what was seen of the machine at a moment; it is committed when it can be.
-    pub async fn sample(&self, at: Millis, samples: Vec<Sample>) -> Result<(), StoreError> {
+    pub async fn sample(&self, at: Millis, samples: Vec<Reading>) -> Result<(), StoreError> {
         let request = Request { at, work: Work::Samples(self.sweep, samples), done: None };
         self.requests.send(request).await.map_err(|_| StoreError::Closed)
     }
@@ -62,7 +62,7 @@ pub(super) struct Request {
 pub(super) enum Work {
     Create(Box<NewSweep>),
     Facts(SweepKey, Vec<Fact>),
-    Samples(SweepKey, Vec<Sample>),
+    Samples(SweepKey, Vec<Reading>),
     Close,
 }
 

@@ -1,3 +1,4 @@
+mod following;
 mod reading;
 mod safety;
 mod steering;

@@ -1,7 +1,7 @@
 //! What people say, as the views show it; and what was seen of the machine.
 
 use super::story::{Story, at, ended, proposed, started, text};
-use crate::store::Sample;
+use crate::store::Reading;
 use crate::sweep::{Fact, Order, RunEnd, TrialEnd, TrialId, Who};
 
 fn ordered(order: Order) -> Fact {
@@ -117,8 +117,8 @@ async fn samples_are_thinned_and_forgotten() {
     let writer = story.store.writer(story.sweep.key);
     for look in 0..(30 * 3600 / 20) {
         let lasting = look % 15 == 0;
-        let sample = Sample { device: "cpu".into(), name: "utilisation", value: 0.5, lasting };
-        let broken = Sample { name: "memory_used_mb", value: f64::NAN, ..sample.clone() };
+        let sample = Reading { device: "cpu".into(), name: "utilisation", value: 0.5, lasting };
+        let broken = Reading { name: "memory_used_mb", value: f64::NAN, ..sample.clone() };
         writer.sample(at(look * 20), vec![sample, broken]).await.expect("is queued");
     }
     writer.flush().await.expect("is recorded");

@@ -1,0 +1,79 @@
+//! `sweep dash`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use crate::dashboard::theme::{Glyphs, Ground, Taste, Theme};
+use crate::dashboard::{DashboardError, Ended};
+use crate::failure::{Code, Failure};
+use crate::settings::Settings;
+use crate::store::Reader;
+
+#[derive(Debug, Args)]
+pub(super) struct DashArgs {
+    /// Name of the sweep [default: the list of all]
+    sweep: Option<String>,
+    /// Colours for a dark or a light terminal [default: as the terminal says]
+    #[arg(long, value_name = "dark|light")]
+    theme: Option<Ground>,
+    /// What charts are drawn with [default: as the terminal can]
+    #[arg(long, value_name = "braille|block|ascii")]
+    glyphs: Option<Glyphs>,
+}
+
+/// Shows the dashboard until the user leaves it.
+pub(super) async fn dash(args: DashArgs, settings: &Settings) -> Result<Code, Failure> {
+    let reader = Reader::open(&settings.db).await?;
+    let sweep = match &args.sweep {
+        Some(name) => Some(reader.sweep(name).await?.key),
+        None => None,
+    };
+    let ground = args.theme.map_or_else(|| setting("theme", &settings.theme), |ground| Ok(Some(ground)))?;
+    let glyphs = args.glyphs.map_or_else(|| setting("glyphs", &settings.glyphs), |glyphs| Ok(Some(glyphs)))?;
+    let taste = Taste { ground, glyphs };
+    let theme = Theme::of(taste, |name| std::env::var(name).ok());
+    match crate::dashboard::open(reader, sweep, theme).await {
+        Ok(Ended::Left) => Ok(Code::Good),
+        Ok(Ended::Interrupted) => Ok(Code::Interrupted),
+        Err(DashboardError::Store(error)) => Err(error.into()),
+        Err(DashboardError::NoTerminal) => Err(Failure::new(Code::Usage, DashboardError::NoTerminal.to_string())
+            .hint("`sweep ls` and `sweep show` print what it shows")),
+        Err(DashboardError::Terminal(error)) => {
+            Err(Failure::new(Code::Broken, format!("cannot draw on the terminal: {error}")))
+        }
+    }
+}
+
+/// A setting that may be left to the terminal.
+fn setting<T: FromStr<Err = String>>(name: &str, value: &str) -> Result<Option<T>, Failure> {
+    if value == "auto" {
+        return Ok(None);
+    }
+    let wrong = |error| Failure::new(Code::Usage, format!("settings: {name}: {error}")).hint("or auto");
+    value.parse().map(Some).map_err(wrong)
+}
+
+/// Logs would be drawn over the screen: they go to `~/.local/state/sweep/dashboard.log`, or nowhere where that cannot be
+/// written.
+pub(super) fn log_to_file(filter: EnvFilter) {
+    let Some(path) = log_file() else { return };
+    let file = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
+        // of the last dashboards only: nobody tidies up there
+        let is_long = fs::metadata(&path).is_ok_and(|log| log.len() > 1_000_000);
+        fs::OpenOptions::new().create(true).append(!is_long).write(true).truncate(is_long).open(&path)
+    });
+    if let Ok(file) = file {
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Arc::new(file)).init();
+    }
+}
+
+fn log_file() -> Option<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let state = state.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state")))?;
+    Some(state.join("sweep/dashboard.log"))
+}

@@ -1,0 +1,155 @@
+//! How each want is answered: from the beginning, then from where the last answer ended.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use super::{Answer, Errors, LogTail, Want};
+use crate::dashboard::ledger::Ledger;
+use crate::protocol::Split;
+use crate::store::{Head, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path};
+use crate::sweep::RunId;
+
+#[derive(Debug, Error)]
+pub enum FeedError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a computation of the dashboard has failed")]
+    Computation(#[from] tokio::task::JoinError),
+}
+
+/// How far a want has been answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Cursor {
+    Start,
+    /// Facts of each sweep.
+    Facts(BTreeMap<SweepKey, Head>),
+    Seq(u64),
+    /// Epoch and step of the last sample.
+    Step(Option<(u32, u64)>),
+    /// Metrics that are known.
+    Names(Vec<(Split, String)>),
+    /// Bytes of a file.
+    File(u64),
+    /// Nothing will change it.
+    Done,
+}
+
+/// What is new of a sweep, for the list of all.
+#[derive(Clone, Debug)]
+pub enum SweepNews {
+    New(Box<Outline>),
+    Went { head: Head, facts: Vec<Recorded> },
+}
+
+#[derive(Clone, Debug)]
+pub enum TrialsNews {
+    All(Box<Ledger>),
+    Facts(Vec<Recorded>),
+}
+
+/// Samples that come after an (epoch, step); from the beginning after none.
+#[derive(Clone, Debug)]
+pub struct CurveNews {
+    pub after: Option<(u32, u64)>,
+    pub samples: Vec<Sample>,
+}
+
+type Fetched = Result<(Option<Answer>, Cursor), FeedError>;
+
+/// The next answer to a want, and how far it reaches; none where nothing is new.
+pub(super) async fn fetch(reader: &Reader, want: &Want, cursor: Cursor) -> Fetched {
+    match want {
+        Want::Sweeps => sweeps(reader, cursor).await,
+        Want::Trials(sweep) => trials(reader, *sweep, cursor).await,
+        Want::Curve { sweep, run, split, metric } => curve(reader, *sweep, *run, *split, metric, cursor).await,
+        Want::Metrics(sweep, run) => metrics(reader, *sweep, *run, cursor).await,
+        Want::Record(sweep) => {
+            let record = reader.record(*sweep).await?;
+            Ok((Some(Answer::Record(Box::new(record))), Cursor::Done))
+        }
+        Want::Errors { sweep, trial, .. } => {
+            let errors = Errors::read(reader, *sweep, *trial).await?;
+            Ok((Some(Answer::Errors(Box::new(errors))), Cursor::Done))
+        }
+        Want::Log { sweep, run } => log(reader, sweep, *run, cursor).await,
+    }
+}
+
+async fn sweeps(reader: &Reader, cursor: Cursor) -> Fetched {
+    let Cursor::Facts(mut known) = cursor else {
+        let outlines = reader.outlines(None).await?;
+        let known = outlines.iter().map(|outline| (outline.head.key, outline.head.clone())).collect();
+        let news = outlines.into_iter().map(|outline| SweepNews::New(Box::new(outline))).collect();
+        return Ok((Some(Answer::Sweeps(news)), Cursor::Facts(known)));
+    };
+    let (mut news, mut anew) = (Vec::new(), Vec::new());
+    for head in reader.heads().await? {
+        match known.get(&head.key) {
+            Some(old) if *old == head => continue,
+            Some(old) => {
+                let facts = reader.facts_since(head.key, old.next_seq).await?;
+                // one that was recorded in between comes with it, and is not asked for again
+                let next_seq = facts.last().map_or(head.next_seq, |last| last.seq + 1);
+                let head = Head { next_seq, ..head };
+                if facts.iter().any(|recorded| Outline::is_undone_by(&recorded.fact)) {
+                    anew.push(head.key);
+                } else {
+                    known.insert(head.key, head.clone());
+                    news.push(SweepNews::Went { head, facts });
+                }
+            }
+            None => anew.push(head.key),
+        }
+    }
+    for key in anew {
+        for outline in reader.outlines(Some(key)).await? {
+            known.insert(key, outline.head.clone());
+            news.push(SweepNews::New(Box::new(outline)));
+        }
+    }
+    Ok(((!news.is_empty()).then_some(Answer::Sweeps(news)), Cursor::Facts(known)))
+}
+
+async fn trials(reader: &Reader, sweep: SweepKey, cursor: Cursor) -> Fetched {
+    let Cursor::Seq(seq) = cursor else {
+        let snapshot = reader.snapshot(sweep).await?;
+        let ledger = tokio::task::spawn_blocking(move || Ledger::new(snapshot)).await?;
+        let seq = ledger.next_seq();
+        return Ok((Some(Answer::Trials(TrialsNews::All(Box::new(ledger)))), Cursor::Seq(seq)));
+    };
+    let facts = reader.facts_since(sweep, seq).await?;
+    let Some(last) = facts.last() else { return Ok((None, Cursor::Seq(seq))) };
+    let next = last.seq + 1;
+    Ok((Some(Answer::Trials(TrialsNews::Facts(facts))), Cursor::Seq(next)))
+}
+
+async fn curve(reader: &Reader, sweep: SweepKey, run: RunId, split: Split, metric: &str, cursor: Cursor) -> Fetched {
+    let (after, is_first) = match cursor {
+        Cursor::Step(after) => (after, false),
+        _ => (None, true),
+    };
+    let samples = reader.samples(sweep, run, split, metric, after).await?;
+    let reached = samples.last().map(|sample| (sample.epoch, sample.step)).or(after);
+    let answer = (is_first || !samples.is_empty()).then_some(Answer::Curve(CurveNews { after, samples }));
+    Ok((answer, Cursor::Step(reached)))
+}
+
+async fn metrics(reader: &Reader, sweep: SweepKey, run: RunId, cursor: Cursor) -> Fetched {
+    let names = reader.metric_names(sweep, run).await?;
+    let is_new = !matches!(&cursor, Cursor::Names(known) if *known == names);
+    Ok((is_new.then(|| Answer::Metrics(names.clone())), Cursor::Names(names)))
+}
+
+async fn log(reader: &Reader, sweep: &str, run: RunId, cursor: Cursor) -> Fetched {
+    let path = log_path(reader.path(), sweep, run);
+    let known = if let Cursor::File(bytes) = cursor { Some(bytes) } else { None };
+    let tail = tokio::task::spawn_blocking(move || LogTail::read(&path, known)).await?;
+    Ok(match tail {
+        Some(tail) => {
+            let bytes = tail.bytes;
+            (Some(Answer::Log(tail)), Cursor::File(bytes))
+        }
+        None => (None, cursor),
+    })
+}

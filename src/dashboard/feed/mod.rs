@@ -1,0 +1,176 @@
+//! Where the dashboard's data come from: the store, read a little at a time.
+//!
+//! The model says what its screens need to show ([`Want`]); the feed answers, and answers again with what is new
+//! whenever somebody has committed to the database. What is no longer wanted is no longer read.
+
+mod errors;
+mod fetch;
+mod log;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch as channel};
+use tokio::task::{AbortHandle, JoinSet};
+
+pub use errors::{ClassErrors, Errors};
+use fetch::{Cursor, fetch};
+pub use fetch::{CurveNews, FeedError, SweepNews, TrialsNews};
+pub use log::LogTail;
+
+use super::message::Msg;
+use crate::protocol::Split;
+use crate::store::{Reader, StoreError, SweepKey, SweepRecord};
+use crate::sweep::{RunId, TrialId};
+
+/// Something that a screen needs to show.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Want {
+    /// All sweeps in a few numbers.
+    Sweeps,
+    /// All trials and runs of a sweep.
+    Trials(SweepKey),
+    /// One metric of one run.
+    Curve { sweep: SweepKey, run: RunId, split: Split, metric: String },
+    /// What a run has measured.
+    Metrics(SweepKey, RunId),
+    /// The sweep file and all that belongs to it.
+    Record(SweepKey),
+    /// What a trial got wrong, when so many of its folds are finished.
+    Errors { sweep: SweepKey, trial: TrialId, folds: usize },
+    /// The end of what a run has printed, by the name of its sweep.
+    Log { sweep: String, run: RunId },
+}
+
+/// What has been found out: all of it at first, then what is new.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    Sweeps(Vec<SweepNews>),
+    Trials(TrialsNews),
+    Curve(CurveNews),
+    Metrics(Vec<(Split, String)>),
+    Record(Box<SweepRecord>),
+    Errors(Box<Errors>),
+    Log(LogTail),
+}
+
+/// Files are looked at so often, as nothing tells of them.
+const FILES: Duration = Duration::from_secs(1);
+
+/// Reads what is wanted, and says it as messages.
+#[derive(Debug)]
+pub struct Feed {
+    reader: Reader,
+    wanted: channel::Receiver<BTreeSet<Want>>,
+    messages: mpsc::Sender<Msg>,
+    jobs: BTreeMap<Want, Job>,
+    running: JoinSet<(Want, Result<(Option<Answer>, Cursor), FeedError>)>,
+}
+
+/// What is known of a want.
+#[derive(Debug)]
+struct Job {
+    /// How far it has been answered.
+    cursor: Cursor,
+    task: Option<AbortHandle>,
+    /// The database has changed since the task began.
+    is_stale: bool,
+}
+
+impl Feed {
+    pub fn new(reader: Reader, wanted: channel::Receiver<BTreeSet<Want>>, messages: mpsc::Sender<Msg>) -> Self {
+        Self { reader, wanted, messages, jobs: BTreeMap::new(), running: JoinSet::new() }
+    }
+
+    /// Until the dashboard has gone.
+    pub async fn run(mut self) -> Result<(), StoreError> {
+        let mut news = watch::watch(&self.reader).await?;
+        let mut files = tokio::time::interval(FILES);
+        files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.reconcile();
+        loop {
+            tokio::select! {
+                changed = self.wanted.changed() => match changed {
+                    Ok(()) => self.reconcile(),
+                    Err(_) => return Ok(()),
+                },
+                changed = news.changed() => match changed {
+                    Ok(()) => self.refresh(|cursor| !matches!(cursor, Cursor::Done | Cursor::File(_))),
+                    Err(_) => return Ok(()),
+                },
+                Some(done) = self.running.join_next(), if !self.running.is_empty() => {
+                    // an aborted task has nothing to say
+                    if let Ok((want, result)) = done && self.deliver(want, result).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                _ = files.tick() => self.refresh(|cursor| matches!(cursor, Cursor::File(_))),
+            }
+        }
+    }
+
+    /// Begins with what is newly wanted, drops what is not wanted any more.
+    fn reconcile(&mut self) {
+        let wanted = self.wanted.borrow_and_update().clone();
+        self.jobs.retain(|want, job| {
+            let keep = wanted.contains(want);
+            if let (false, Some(task)) = (keep, &job.task) {
+                task.abort();
+            }
+            keep
+        });
+        for want in wanted {
+            if !self.jobs.contains_key(&want) {
+                self.jobs.insert(want.clone(), Job { cursor: Cursor::Start, task: None, is_stale: false });
+                self.start(&want);
+            }
+        }
+    }
+
+    fn refresh(&mut self, which: impl Fn(&Cursor) -> bool) {
+        let due: Vec<Want> =
+            self.jobs.iter().filter(|(_, job)| which(&job.cursor)).map(|(want, _)| want.clone()).collect();
+        for want in due {
+            match self.jobs.get_mut(&want) {
+                Some(job) if job.task.is_some() => job.is_stale = true,
+                _ => self.start(&want),
+            }
+        }
+    }
+
+    fn start(&mut self, want: &Want) {
+        let Some(job) = self.jobs.get_mut(want) else { return };
+        let (reader, want, cursor) = (self.reader.clone(), want.clone(), job.cursor.clone());
+        job.is_stale = false;
+        job.task = Some(self.running.spawn(async move {
+            let result = fetch(&reader, &want, cursor).await;
+            (want, result)
+        }));
+    }
+
+    /// `Err`: nobody listens any more.
+    async fn deliver(
+        &mut self,
+        want: Want,
+        result: Result<(Option<Answer>, Cursor), FeedError>,
+    ) -> Result<(), mpsc::error::SendError<Msg>> {
+        let Some(job) = self.jobs.get_mut(&want) else { return Ok(()) };
+        job.task = None;
+        let is_stale = job.is_stale;
+        let message = match result {
+            Ok((answer, cursor)) => {
+                job.cursor = cursor;
+                answer.map(|answer| Msg::Answer(want.clone(), answer))
+            }
+            Err(error) => Some(Msg::Unanswered(want.clone(), super::chain(&error))),
+        };
+        if is_stale {
+            self.start(&want);
+        }
+        match message {
+            Some(message) => self.messages.send(message).await,
+            None => Ok(()),
+        }
+    }
+}

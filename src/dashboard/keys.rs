@@ -1,0 +1,195 @@
+//! The keys of each screen, in one table each: what they do, what help says of them, and what the footer shows.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::message::{Move, Msg, Screen};
+use super::model::{Model, Page, SweepsMsg, TrialMsg, TrialsMsg};
+
+/// Keys that do the same.
+#[derive(Debug)]
+pub struct Binding {
+    pub keys: &'static [Key],
+    pub msg: Msg,
+    /// What it does, in a few words.
+    pub help: &'static str,
+    /// The word for the footer; none where it is not shown there.
+    pub hint: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    Char(char),
+    Ctrl(char),
+    Code(KeyCode),
+}
+
+const fn bind(keys: &'static [Key], msg: Msg, hint: &'static str, help: &'static str) -> Binding {
+    Binding { keys, msg, help, hint: Some(hint) }
+}
+
+/// Not in the footer: people know it, or there are better ones to show.
+const fn quiet(keys: &'static [Key], msg: Msg, help: &'static str) -> Binding {
+    Binding { keys, msg, help, hint: None }
+}
+
+use Key::{Char, Code, Ctrl};
+
+/// Everywhere.
+static GLOBAL: &[Binding] = &[
+    bind(&[Char('?'), Code(KeyCode::F(1))], Msg::Help, "help", "all keys of this screen"),
+    bind(&[Char(':'), Ctrl('p')], Msg::Palette, "commands", "find a command, a sweep or a trial"),
+    bind(&[Char('q'), Ctrl('c')], Msg::Quit, "quit", "leave the dashboard; a sweep goes on"),
+    quiet(&[Code(KeyCode::Tab)], Msg::NextScreen, "next screen"),
+    quiet(&[Code(KeyCode::BackTab)], Msg::PreviousScreen, "previous screen"),
+    quiet(&[Code(KeyCode::Esc)], Msg::Back, "one step back"),
+    quiet(&[Code(KeyCode::Up), Char('k')], Msg::Move(Move::Up), "up"),
+    quiet(&[Code(KeyCode::Down), Char('j')], Msg::Move(Move::Down), "down"),
+    quiet(&[Code(KeyCode::Left), Char('h')], Msg::Move(Move::Left), "left"),
+    quiet(&[Code(KeyCode::Right), Char('l')], Msg::Move(Move::Right), "right"),
+    quiet(&[Code(KeyCode::PageUp), Ctrl('b')], Msg::Move(Move::PageUp), "a page up"),
+    quiet(&[Code(KeyCode::PageDown), Ctrl('f')], Msg::Move(Move::PageDown), "a page down"),
+    quiet(&[Code(KeyCode::Home), Char('g')], Msg::Move(Move::First), "to the first"),
+    quiet(&[Code(KeyCode::End), Char('G')], Msg::Move(Move::Last), "to the last"),
+    quiet(&[Ctrl('l')], Msg::Redraw, "draw everything anew"),
+    quiet(&[Ctrl('z')], Msg::Suspend, "to the shell; `fg` comes back"),
+];
+
+static SWEEPS: &[Binding] = &[
+    bind(&[Code(KeyCode::Enter)], Msg::Sweeps(SweepsMsg::Open), "open", "open the sweep: its trials"),
+    bind(
+        &[Char('/')],
+        Msg::Sweeps(SweepsMsg::Filter),
+        "filter",
+        "show only sweeps whose name or state has these letters",
+    ),
+];
+
+static TRIALS: &[Binding] = &[
+    bind(&[Code(KeyCode::Enter)], Msg::Trials(TrialsMsg::Open), "open", "open the trial: its curves and folds"),
+    bind(&[Char('/')], Msg::Trials(TrialsMsg::Filter), "filter", "show some, such as lr<1e-3 & state=finished"),
+    bind(&[Char('s')], Msg::Trials(TrialsMsg::SortNext), "sort", "sort by the next column"),
+    bind(&[Char('r')], Msg::Trials(TrialsMsg::Reverse), "reverse", "sort the other way round"),
+    bind(&[Char(' ')], Msg::Trials(TrialsMsg::Mark), "mark", "mark the trial to compare it"),
+    quiet(&[Char('u')], Msg::Trials(TrialsMsg::Unmark), "take all marks away"),
+    bind(&[Char('c')], Msg::Trials(TrialsMsg::Columns), "columns", "choose the columns"),
+    bind(&[Char('b')], Msg::Trials(TrialsMsg::Best), "best", "to the best trial"),
+];
+
+/// While something lies above the screen.
+static ABOVE: &[Binding] = &[
+    quiet(&[Char('q'), Char('?'), Code(KeyCode::F(1)), Ctrl('c')], Msg::Back, "close"),
+    quiet(&[Code(KeyCode::Enter), Char(' ')], Msg::ChooseSelected, "choose"),
+];
+
+static TRIAL: &[Binding] = &[
+    quiet(&[Char('c')], Msg::Trial(TrialMsg::Page(Page::Curves)), "curves of all folds"),
+    quiet(&[Char('f')], Msg::Trial(TrialMsg::Page(Page::Folds)), "folds, paired with those of the best trial"),
+    quiet(
+        &[Char('p')],
+        Msg::Trial(TrialMsg::Page(Page::Parameters)),
+        "parameters, and the command that repeats the trial",
+    ),
+    quiet(&[Char('e')], Msg::Trial(TrialMsg::Page(Page::Errors)), "confusions, classes, and the worst documents"),
+    quiet(&[Char('o')], Msg::Trial(TrialMsg::Page(Page::Log)), "what the run has printed"),
+    bind(&[Char(']'), Code(KeyCode::Enter)], Msg::Trial(TrialMsg::NextPage), "page", "the next of these pages"),
+    quiet(&[Char('[')], Msg::Trial(TrialMsg::PreviousPage), "the page before"),
+    bind(&[Char('n')], Msg::Trial(TrialMsg::Next), "next", "the next trial, in the order of the table"),
+    quiet(&[Char('N')], Msg::Trial(TrialMsg::Previous), "the trial before"),
+    bind(&[Char('m')], Msg::Trial(TrialMsg::NextMetric), "metric", "draw the next metric"),
+    quiet(&[Char('M')], Msg::Trial(TrialMsg::Metrics), "choose the metric to draw"),
+    bind(&[Char('t')], Msg::Trial(TrialMsg::Splits), "split", "training, validation, or both"),
+    bind(&[Char('s')], Msg::Trial(TrialMsg::Smooth), "smooth", "smooth the curves more, and less again"),
+    bind(&[Char('y')], Msg::Trial(TrialMsg::LogY), "log", "logarithmic scale of the values"),
+    quiet(&[Char('x')], Msg::Trial(TrialMsg::LogX), "logarithmic scale of the epochs"),
+    quiet(&[Char('w')], Msg::Trial(TrialMsg::Steps), "by epochs, or by optimiser steps"),
+    bind(&[Char('+'), Char('=')], Msg::Trial(TrialMsg::ZoomIn), "zoom", "zoom in around the cursor"),
+    quiet(&[Char('-')], Msg::Trial(TrialMsg::ZoomOut), "zoom out"),
+    quiet(&[Char('0')], Msg::Trial(TrialMsg::ZoomReset), "all of the curves, no cursor"),
+    quiet(&[Char('Y')], Msg::Trial(TrialMsg::Copy), "copy the command that repeats the trial (on its page)"),
+];
+
+/// The keys of one screen.
+pub fn of_screen(screen: Screen) -> &'static [Binding] {
+    match screen {
+        Screen::Sweeps => SWEEPS,
+        Screen::Trials => TRIALS,
+        Screen::Trial => TRIAL,
+    }
+}
+
+/// Lines that help has for a screen.
+pub fn help_lines(screen: Screen) -> usize {
+    of_screen(screen).len() + 1 + GLOBAL.len() + 2
+}
+
+/// The keys that are the same on all screens.
+pub fn global() -> &'static [Binding] {
+    GLOBAL
+}
+
+/// What a key means where the user is.
+pub fn message(model: &Model, event: KeyEvent) -> Option<Msg> {
+    if model.takes_text() {
+        return match event.code {
+            KeyCode::Char('c') if event.modifiers.contains(KeyModifiers::CONTROL) => Some(Msg::Back),
+            KeyCode::Char('z') if event.modifiers.contains(KeyModifiers::CONTROL) => Some(Msg::Suspend),
+            _ => Some(Msg::Type(event)),
+        };
+    }
+    let is_bound = |binding: &&Binding| binding.keys.iter().any(|key| key.is(event));
+    if model.overlay.is_some() {
+        let goes_on = |binding: &&Binding| matches!(binding.msg, Msg::Move(_) | Msg::Back | Msg::Redraw | Msg::Suspend);
+        let above = ABOVE.iter().chain(GLOBAL.iter().filter(goes_on));
+        return above.into_iter().find(is_bound).map(|binding| binding.msg.clone());
+    }
+    // a screen's own meaning of a key comes before the general one; a number goes to its screen
+    let bound = of_screen(model.screen).iter().chain(GLOBAL).find(is_bound).map(|binding| binding.msg.clone());
+    bound.or_else(|| screen_of(event).map(Msg::Go))
+}
+
+fn screen_of(event: KeyEvent) -> Option<Screen> {
+    let KeyCode::Char(digit) = event.code else { return None };
+    Screen::of_number(digit.to_digit(10)? as usize).filter(|_| (event.modifiers - KeyModifiers::SHIFT).is_empty())
+}
+
+impl Key {
+    fn is(self, event: KeyEvent) -> bool {
+        let control = event.modifiers.contains(KeyModifiers::CONTROL);
+        let other = event.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER);
+        match self {
+            Self::Char(letter) => event.code == KeyCode::Char(letter) && !control && !other,
+            Self::Ctrl(letter) => event.code == KeyCode::Char(letter) && control,
+            Self::Code(code) => event.code == code && !control,
+        }
+    }
+
+    /// As it is written on a keyboard.
+    pub fn name(self) -> String {
+        match self {
+            Self::Char(' ') => "Space".to_owned(),
+            Self::Char(letter) => letter.to_string(),
+            Self::Ctrl(letter) => format!("Ctrl-{}", letter.to_ascii_uppercase()),
+            Self::Code(code) => match code {
+                KeyCode::Enter => "Enter".to_owned(),
+                KeyCode::Esc => "Esc".to_owned(),
+                KeyCode::Tab => "Tab".to_owned(),
+                KeyCode::BackTab => "Shift-Tab".to_owned(),
+                KeyCode::Up => "↑".to_owned(),
+                KeyCode::Down => "↓".to_owned(),
+                KeyCode::Left => "←".to_owned(),
+                KeyCode::Right => "→".to_owned(),
+                KeyCode::PageUp => "PgUp".to_owned(),
+                KeyCode::PageDown => "PgDn".to_owned(),
+                KeyCode::F(number) => format!("F{number}"),
+                other => format!("{other:?}"),
+            },
+        }
+    }
+}
+
+impl Binding {
+    /// All its keys, such as `↓ j`.
+    pub fn names(&self) -> String {
+        self.keys.iter().map(|key| key.name()).collect::<Vec<_>>().join(" ")
+    }
+}

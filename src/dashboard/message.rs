@@ -1,0 +1,109 @@
+//! What can happen to the dashboard: keys as what they mean, and what the feed has found out.
+
+use crossterm::event::KeyEvent;
+use ratatui::layout::Size;
+
+use super::feed::{Answer, Want};
+use super::model::{SweepsMsg, TrialMsg, TrialsMsg};
+use crate::store::{Millis, SweepKey};
+use crate::sweep::TrialId;
+
+#[derive(Clone, Debug)]
+pub enum Msg {
+    Quit,
+    /// Ctrl-Z: the shell takes over until `fg`.
+    Suspend,
+    /// Draw everything anew: something else has written to the terminal.
+    Redraw,
+    Go(Screen),
+    NextScreen,
+    PreviousScreen,
+    /// One step out: closes what lies above, leaves what was entered.
+    Back,
+    Move(Move),
+    Help,
+    Palette,
+    /// A key in whatever takes text.
+    Type(KeyEvent),
+    Paste(String),
+    /// A line of what lies above the screen: of the palette, of a list to choose from.
+    Choose(usize),
+    /// The selected one of them.
+    ChooseSelected,
+    /// Opens a sweep on the screen of its trials.
+    OpenSweep(SweepKey),
+    OpenTrial(TrialId),
+    Sweeps(SweepsMsg),
+    Trials(TrialsMsg),
+    Trial(TrialMsg),
+    Tick(Millis),
+    Resized(Size),
+    /// What the feed has found out.
+    Answer(Want, Answer),
+    /// What could not be found out, and why.
+    Unanswered(Want, String),
+}
+
+/// Through a list, a text or a chart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    Up,
+    Down,
+    Left,
+    Right,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    /// So many rows at once, as a wheel does.
+    Rows(isize),
+    /// To a row by its number, as a click does.
+    To(usize),
+}
+
+/// The screens, in the order of their tabs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Screen {
+    Sweeps,
+    Trials,
+    Trial,
+}
+
+impl Screen {
+    pub const ALL: &[Self] = &[Self::Sweeps, Self::Trials, Self::Trial];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Sweeps => "Sweeps",
+            Self::Trials => "Trials",
+            Self::Trial => "Trial",
+        }
+    }
+
+    /// From 1: the key that goes there.
+    pub fn number(self) -> usize {
+        self as usize + 1
+    }
+
+    pub(super) fn of_number(number: usize) -> Option<Self> {
+        Self::ALL.get(number.checked_sub(1)?).copied()
+    }
+
+    pub(super) fn next(self) -> Self {
+        Self::ALL[(self as usize + 1) % Self::ALL.len()]
+    }
+
+    pub(super) fn previous(self) -> Self {
+        Self::ALL[(self as usize + Self::ALL.len() - 1) % Self::ALL.len()]
+    }
+}
+
+/// What the model cannot do itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    Quit,
+    Suspend,
+    Redraw,
+    /// Into the clipboard, by way of the terminal.
+    Copy(String),
+}

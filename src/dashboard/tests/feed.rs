@@ -1,0 +1,84 @@
+//! News of the database come by themselves, and only they.
+
+use super::seen::Seen;
+use super::story::Story;
+use crate::dashboard::message::Msg;
+use crate::dashboard::message::Screen;
+use crate::dashboard::model::update;
+use crate::store::SweepKey;
+use crate::sweep::{Fact, SweepEnd, TrialEnd, TrialId};
+
+#[tokio::test]
+async fn what_is_recorded_is_seen() {
+    let story = Story::running().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter>").await;
+    let (sweep, writer) = (SweepKey(1), story.store.writer(SweepKey(1)));
+    let end = TrialEnd::Finished { score: 0.9, score_se: Some(0.01) };
+    writer.record(story.now(), vec![Fact::TrialEnded { trial: TrialId(4), end }]).await.expect("is recorded");
+    let knows = |seen: &Seen| {
+        let outline = seen.model.data.outline(sweep).and_then(|outline| outline.best());
+        let ledger = seen.model.data.ledger(sweep).and_then(|ledger| ledger.best());
+        outline.map(|best| best.trial) == Some(TrialId(4)) && ledger.map(|best| best.id) == Some(TrialId(4))
+    };
+    while !knows(&seen) {
+        seen.hear().await;
+    }
+    writer.record(story.now(), vec![Fact::SweepEnded { end: SweepEnd::Finished }]).await.expect("is recorded");
+    while seen.model.animates() {
+        seen.hear().await;
+    }
+}
+
+/// What is folded fact by fact is what is read at once.
+#[tokio::test]
+async fn following_and_opening_come_to_the_same() {
+    for whole in [Story::running().await, Story::failed().await, Story::finished().await] {
+        let told = Story::empty().await;
+        let mut seen = Seen::of(&told).await;
+        for outline in whole.store.reader().outlines(None).await.expect("reads") {
+            let record = whole.store.reader().record(outline.head.key).await.expect("reads");
+            let copy = crate::store::NewSweep {
+                name: record.name,
+                spec: record.spec,
+                spec_path: record.spec_path,
+                overrides: record.overrides,
+                project: record.project,
+                sampler: outline.sampler.clone(),
+                objective: outline.objective.clone(),
+                direction: outline.direction,
+                trials: outline.planned,
+                folds: outline.folds,
+                documents: record.documents,
+                data_sha256: record.data_sha256,
+                classes: record.classes,
+                encoders: record.encoders,
+                host: record.host,
+            };
+            let key = told.store.create_sweep(copy, outline.created).await.expect("is created").key;
+            while seen.model.data.outline(key).is_none() {
+                seen.hear().await;
+            }
+            update(&mut seen.model, Msg::OpenSweep(key));
+            seen.settle().await;
+            let facts = whole.store.reader().facts_since(outline.head.key, 0).await.expect("reads");
+            for recorded in &facts {
+                told.store.writer(key).record(recorded.at, vec![recorded.fact.clone()]).await.expect("is recorded");
+            }
+            let is_behind = |seen: &Seen| {
+                let told = seen.model.data.ledger(key).map(|ledger| ledger.next_seq());
+                let listed = seen.model.data.outline(key).map(|outline| outline.head.next_seq);
+                told != Some(facts.len() as u64) || listed != Some(facts.len() as u64)
+            };
+            while is_behind(&seen) {
+                seen.hear().await;
+            }
+            let followed = seen.model.data.ledger(key).expect("is open").trials.clone();
+            let opened = crate::dashboard::ledger::Ledger::new(told.store.reader().snapshot(key).await.expect("reads"));
+            assert_eq!(followed, opened.trials);
+            let listed = seen.model.data.outline(key).expect("is listed").clone();
+            assert_eq!(vec![listed], told.store.reader().outlines(Some(key)).await.expect("reads"));
+        }
+        assert_eq!(seen.model.screen, Screen::Trials);
+    }
+}

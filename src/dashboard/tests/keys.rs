@@ -1,0 +1,174 @@
+//! What keys and clicks do to the model.
+
+use ratatui::layout::Position;
+
+use super::seen::Seen;
+use super::story::Story;
+use crate::dashboard::message::{Effect, Screen};
+use crate::dashboard::model::update;
+use crate::sweep::TrialId;
+
+impl Seen {
+    fn selected(&self) -> Option<TrialId> {
+        let ledger = self.model.data.ledger(self.model.sweep?)?;
+        self.model.trials.selected(ledger).map(|trial| trial.id)
+    }
+
+    fn shown(&self) -> Vec<i32> {
+        let ledger = self.model.sweep.and_then(|sweep| self.model.data.ledger(sweep)).expect("a sweep is open");
+        self.model.trials.rows().iter().map(|row| ledger.trials[*row as usize].id.0).collect()
+    }
+
+    /// Clicks on the first place where a text stands.
+    fn click(&mut self, text: &str) {
+        let (frame, zones) = self.frame(120, 40);
+        let (y, line) = frame.lines().enumerate().find(|(_, line)| line.contains(text)).expect("it is on the screen");
+        let before = &line[..line.find(text).expect("it was just found")];
+        let x = unicode_width::UnicodeWidthStr::width(before);
+        let msg = zones.at(Position::new(x as u16, y as u16)).expect("a click there means something");
+        update(&mut self.model, msg);
+    }
+}
+
+#[tokio::test]
+async fn one_goes_in_and_back_out() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("j<enter>").await;
+    assert_eq!(seen.model.screen, Screen::Trials);
+    assert_eq!(seen.model.open_sweep().map(|outline| outline.name.as_str()), Some("lr"));
+    seen.press("<enter>").await;
+    assert_eq!((seen.model.screen, seen.model.trial_id), (Screen::Trial, Some(TrialId(2))));
+    seen.press("<esc><esc>").await;
+    assert_eq!(seen.model.screen, Screen::Sweeps);
+    seen.press("2").await;
+    assert_eq!(seen.model.screen, Screen::Trials);
+    assert_eq!(seen.press("q").await, Some(Effect::Quit));
+}
+
+#[tokio::test]
+async fn trials_are_sorted_and_found() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter>").await;
+    assert_eq!(seen.shown()[..3], [2, 5, 6]);
+    seen.press("r").await;
+    assert_eq!(seen.shown().first(), Some(&-1));
+    seen.press("/lr<1e-4 layers>1<enter>").await;
+    assert_eq!(seen.shown(), [3, 2]);
+    seen.press("<esc>").await;
+    assert_eq!(seen.shown().len(), 9);
+    seen.click("dropout");
+    assert_eq!(seen.shown()[..2], [0, 5]);
+    seen.click("dropout");
+    assert_eq!(seen.shown()[..2], [4, 3]);
+}
+
+#[tokio::test]
+async fn a_selected_trial_stays_selected_when_others_pass_it() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter>jj").await;
+    assert_eq!(seen.selected(), Some(TrialId(6)));
+    seen.press("r").await;
+    assert_eq!(seen.selected(), Some(TrialId(6)));
+    seen.press("b").await;
+    assert_eq!(seen.selected(), Some(TrialId(2)));
+}
+
+#[tokio::test]
+async fn marks_and_columns() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter>  ").await;
+    let marked: Vec<i32> = seen.model.marks.iter().map(|(_, trial)| trial.0).collect();
+    assert_eq!(marked, [2, 5]);
+    seen.press("u").await;
+    assert!(seen.model.marks.is_empty());
+    assert!(seen.frame(120, 40).0.contains("time"));
+    seen.press("cjjjj<enter><esc>").await;
+    assert!(!seen.frame(120, 40).0.contains("time"));
+}
+
+#[tokio::test]
+async fn the_palette_finds_by_letters() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press(":lr<enter>").await;
+    assert_eq!(seen.model.open_sweep().map(|outline| outline.name.as_str()), Some("lr"));
+    seen.press("<c-p>nothing like that<enter>").await;
+    assert!(seen.model.takes_text());
+    seen.press("<esc>").await;
+    assert!(!seen.model.takes_text());
+}
+
+#[tokio::test]
+async fn clicks_go_where_they_point() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.click("2 Trials");
+    assert_eq!(seen.model.screen, Screen::Trials);
+    seen.settle().await;
+    seen.click("0.7430");
+    assert_eq!(seen.selected(), Some(TrialId(6)));
+}
+
+#[tokio::test]
+async fn curves_are_chosen_zoomed_and_read() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter><enter>").await;
+    let (all, _) = seen.frame(120, 40);
+    assert!(all.contains("macro_f1") && all.contains("0:0."), "{all}");
+    seen.press("m").await;
+    let (loss, _) = seen.frame(120, 40);
+    assert!(loss.contains("╌ train") && loss.contains("─ validation"), "{loss}");
+    seen.press("t").await;
+    assert!(!seen.frame(120, 40).0.contains("╌ train"));
+    seen.press("M<down><enter>").await;
+    assert_eq!(seen.model.trial.metric.as_deref(), Some("loss"));
+    seen.press("<left>++").await;
+    let (zoomed, _) = seen.frame(120, 40);
+    assert!(zoomed.contains("zoom 4x") && zoomed.contains("at epoch"), "{zoomed}");
+    seen.press("0").await;
+    assert_eq!((seen.model.trial.window, seen.model.trial.cursor), ((0.0, 1.0), None));
+}
+
+#[tokio::test]
+async fn the_next_trial_is_that_of_the_table() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter><enter>n").await;
+    assert_eq!((seen.model.trial_id, seen.selected()), (Some(TrialId(5)), Some(TrialId(5))));
+    seen.press("NN").await;
+    assert_eq!(seen.model.trial_id, Some(TrialId(2)));
+}
+
+#[tokio::test]
+async fn the_command_is_copied() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    let copied = seen.press("<enter><enter>pY").await;
+    let expected = "sweep run sweeps/contracts.toml --set folds.k=5 --set 'search.sampler=\"random\"' \
+        --set search.trials=1 --set 'search.start=[{ \"train.learning_rate\" = 4e-5, \
+        \"model.aggregator.layers\" = 2, \"model.label_attention\" = \"none\", \"train.dropout\" = 0.2 }]'";
+    assert_eq!(copied, Some(Effect::Copy(expected.to_owned())));
+}
+
+#[tokio::test]
+async fn a_log_is_followed() {
+    let story = Story::running().await;
+    let log = crate::store::log_path(&story.path(), "contracts", super::story::run(4, 1));
+    std::fs::create_dir_all(log.parent().expect("a directory")).expect("is made");
+    std::fs::write(&log, "第一行\n").expect("is written");
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter>/trial=4<enter><enter>o").await;
+    let (frame, _) = seen.frame(100, 30);
+    assert!(frame.contains("run 4/1") && frame.contains("第一行"), "{frame}");
+    std::fs::write(&log, "第一行\nthe second\n").expect("is written");
+    while !seen.frame(100, 30).0.contains("the second") {
+        seen.hear().await;
+    }
+    seen.press("<left>").await;
+    assert!(seen.frame(100, 30).0.contains("run 4/0"));
+}

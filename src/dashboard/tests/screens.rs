@@ -1,0 +1,87 @@
+//! What is seen, in three sizes, of five states.
+
+use super::seen::Seen;
+use super::story::Story;
+use crate::dashboard::theme::{Depth, Glyphs, Ground, Theme};
+
+const SIZES: [(u16, u16); 3] = [(120, 40), (100, 30), (60, 20)];
+
+async fn story(name: &str) -> Story {
+    match name {
+        "empty" => Story::empty().await,
+        "running" => Story::running().await,
+        "failed" => Story::failed().await,
+        "finished" => Story::finished().await,
+        _ => Story::huge().await,
+    }
+}
+
+/// After these keys, in all sizes and states.
+async fn check(screen: &str, keys: &str) {
+    for state in ["empty", "running", "failed", "finished", "huge"] {
+        let story = story(state).await;
+        let mut seen = Seen::of(&story).await;
+        seen.press(keys).await;
+        for (width, height) in SIZES {
+            let (frame, _) = seen.frame(width, height);
+            insta::assert_snapshot!(format!("{screen}_{state}_{width}x{height}"), frame);
+        }
+    }
+}
+
+#[tokio::test]
+async fn sweeps() {
+    check("sweeps", "").await;
+}
+
+#[tokio::test]
+async fn trials() {
+    check("trials", "<enter>").await;
+}
+
+#[tokio::test]
+async fn trial() {
+    check("trial", "<enter><enter>").await;
+}
+
+#[tokio::test]
+async fn pages_of_a_trial() {
+    for (state, page) in [("failed", "f"), ("finished", "f"), ("finished", "p"), ("finished", "e"), ("running", "e")] {
+        let story = story(state).await;
+        let mut seen = Seen::of(&story).await;
+        seen.press(&format!("<enter><enter>n{page}")).await;
+        for (width, height) in SIZES {
+            insta::assert_snapshot!(format!("trial_{page}_{state}_{width}x{height}"), seen.frame(width, height).0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn letters_alone_are_enough() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.model.theme = Theme { depth: Depth::Mono, ground: Ground::Light, glyphs: Glyphs::Ascii };
+    for (name, keys) in [("sweeps", ""), ("trials", "<enter>"), ("trial", "<enter>")] {
+        seen.press(keys).await;
+        insta::assert_snapshot!(format!("ascii_{name}"), seen.frame(100, 30).0);
+    }
+}
+
+#[tokio::test]
+async fn what_lies_above() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    for (name, keys) in
+        [("help", "<enter>?"), ("palette", "<esc>:sw"), ("columns", "<esc>c"), ("filter", "<esc>/st=fnished")]
+    {
+        seen.press(keys).await;
+        insta::assert_snapshot!(format!("above_{name}"), seen.frame(80, 24).0);
+    }
+}
+
+#[tokio::test]
+async fn a_small_terminal_is_told_so() {
+    let story = Story::empty().await;
+    let frame = Seen::of(&story).await.frame(50, 10).0;
+    assert!(frame.contains("60x20 is the least"), "{frame}");
+}

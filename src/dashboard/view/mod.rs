@@ -1,0 +1,291 @@
+//! What is seen: functions of the model, and what a click on them means.
+
+mod bar;
+mod overlay;
+mod sweeps;
+mod table;
+mod trial;
+mod trials;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Position, Rect};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::format;
+use super::keys::{self, Binding};
+use super::message::{Msg, Screen};
+use super::model::{Line as Input, Model};
+use super::theme::{Glyphs, Role, Theme};
+use crate::store::{Outline, RunState, SweepState, TrialState};
+
+/// Smaller than this nothing can be read.
+const LEAST: (u16, u16) = (60, 20);
+
+/// Where a click means what; later ones lie above.
+#[derive(Clone, Debug, Default)]
+pub struct Zones(Vec<(Rect, Option<Msg>)>);
+
+impl Zones {
+    pub fn add(&mut self, area: Rect, msg: Msg) {
+        self.0.push((area, Some(msg)));
+    }
+
+    /// A click there means nothing, whatever lies below.
+    pub fn block(&mut self, area: Rect) {
+        self.0.push((area, None));
+    }
+
+    pub fn at(&self, position: Position) -> Option<Msg> {
+        self.0.iter().rev().find(|(area, _)| area.contains(position)).and_then(|(_, msg)| msg.clone())
+    }
+}
+
+/// Draws everything.
+pub fn draw(frame: &mut Frame<'_>, model: &Model) -> Zones {
+    let mut zones = Zones::default();
+    let area = frame.area();
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        too_small(frame, area);
+        return zones;
+    }
+    let [header, tabs, body, footer] =
+        Layout::vertical([Constraint::Length(1), Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)])
+            .areas(area);
+    draw_header(frame, header, model);
+    draw_tabs(frame, tabs, model, &mut zones);
+    match model.screen {
+        Screen::Sweeps => sweeps::render(frame, body, model, &mut zones),
+        Screen::Trials => trials::render(frame, body, model, &mut zones),
+        Screen::Trial => trial::render(frame, body, model, &mut zones),
+    }
+    draw_footer(frame, footer, model, &mut zones);
+    overlay::render(frame, body, model, &mut zones);
+    zones
+}
+
+fn too_small(frame: &mut Frame<'_>, area: Rect) {
+    let lines = [
+        format!("the terminal has {}x{}", area.width, area.height),
+        format!("{}x{} is the least", LEAST.0, LEAST.1),
+        "q quits".to_owned(),
+    ];
+    for (row, text) in area.rows().zip(lines) {
+        put(frame.buffer_mut(), row, Line::raw(format::fit(&text, row.width.into())).centered());
+    }
+}
+
+/// The open sweep in one line; else how many there are.
+fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model) {
+    let theme = model.theme;
+    let (left, right) = match model.open_sweep().filter(|_| model.screen != Screen::Sweeps) {
+        Some(outline) => sweep_header(outline, model, area.width),
+        None => {
+            let sweeps = model.data.outlines.iter().flat_map(|outlines| outlines.values());
+            let (all, live) =
+                sweeps.fold((0, 0), |(all, live), outline| (all + 1, live + u32::from(outline.is_live())));
+            let count = match (&model.data.outlines, all) {
+                (None, _) => "reading …".to_owned(),
+                (_, 1) => "1 sweep".to_owned(),
+                _ => format!("{all} sweeps"),
+            };
+            let live = if live > 0 { format!(", {live} running") } else { String::new() };
+            (vec![Span::styled(format!(" {count}{live}"), theme.bold())], Vec::new())
+        }
+    };
+    let right = if right.is_empty() { vec![Span::styled(format!("{} ", model.database), theme.dim())] } else { right };
+    let (left, right) = (Line::from(left), Line::from(right).right_aligned());
+    // where both do not fit, the left one says more
+    if left.width() + right.width() + 2 <= area.width.into() {
+        put(frame.buffer_mut(), area, right);
+    }
+    let room = Rect { width: area.width.min(left.width() as u16), ..area };
+    put(frame.buffer_mut(), room, left);
+}
+
+fn sweep_header<'a>(outline: &'a Outline, model: &Model, width: u16) -> (Vec<Span<'a>>, Vec<Span<'a>>) {
+    let theme = model.theme;
+    let (sign, style) = sweep_sign(theme, outline.head.state);
+    let bar = if width >= 100 { 16 } else { 8 };
+    let mut left = vec![
+        Span::styled(format!(" {} ", format::fit(&outline.name, usize::from(width) / 4)), theme.bold()),
+        Span::styled(format!("{sign} {}", sweep_word(outline.head.state)), style),
+        Span::raw("  "),
+    ];
+    left.extend(bar::progress(theme, outline.progress(), bar));
+    left.push(Span::styled(format!(" {}/{}", outline.decided(), outline.trials()), theme.dim()));
+    if width >= 100 {
+        left.push(Span::styled(" trials", theme.dim()));
+    }
+    if let Some(best) = outline.best() {
+        let what = if width >= 100 { format!("  best {} ", outline.objective) } else { "  best ".to_owned() };
+        left.push(Span::styled(what, theme.dim()));
+        left.push(Span::styled(format::score(best.score), theme.role(Role::Good)));
+        if width >= 100 {
+            left.push(Span::styled(format!(" (trial {})", best.trial), theme.dim()));
+        }
+    }
+    let right = match outline.seconds_left(model.now) {
+        Some(left) => format!("{} left ", format::duration(left)),
+        None if outline.started.is_some() => format!("took {} ", format::duration(outline.seconds(model.now))),
+        None => " ".to_owned(),
+    };
+    (left, vec![Span::styled(right, theme.dim())])
+}
+
+fn draw_tabs(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zones) {
+    let theme = model.theme;
+    let buffer = frame.buffer_mut();
+    buffer.set_style(area, theme.faint());
+    let is_wide = area.width >= 80;
+    let mut x = area.x + u16::from(is_wide);
+    for screen in Screen::ALL {
+        let is_active = *screen == model.screen;
+        let style = if is_active { theme.active() } else { theme.dim() };
+        let gap = if is_wide { " " } else { "" };
+        let text = format!("{}{gap}{}", screen.number(), screen.title());
+        let width = format::width(&text) as u16;
+        if x + width > area.right() {
+            break;
+        }
+        let tab = Rect { x, width, height: 1, ..area };
+        put(buffer, tab, Line::styled(text, style));
+        zones.add(tab, Msg::Go(*screen));
+        x += width + if is_wide { 3 } else { 1 };
+    }
+}
+
+/// The keys that matter here, or what is to be said in passing.
+fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zones) {
+    let theme = model.theme;
+    let buffer = frame.buffer_mut();
+    if let Some(toast) = &model.toast {
+        let style = if toast.is_error { theme.role(Role::Bad) } else { theme.role(Role::Accent) };
+        put(buffer, area, Line::styled(format!(" {}", format::fit(&toast.text, usize::from(area.width) - 2)), style));
+        return;
+    }
+    // how to get help and out is always seen; the screen's own keys as far as there is room
+    let hints = |table: &'static [Binding]| table.iter().filter_map(|binding| Some((binding, binding.hint?)));
+    let width =
+        |(binding, hint): (&Binding, &str)| (format::width(&first_key(binding)) + 1 + format::width(hint)) as u16;
+    let general: u16 = hints(keys::global()).map(|it| width(it) + 2).sum();
+    let (mut x, end) = (area.x + 1, area.right().saturating_sub(general));
+    let mut put_hint = |x: u16, (binding, hint): (&'static Binding, &'static str)| {
+        let zone = Rect { x, width: width((binding, hint)), height: 1, ..area };
+        let spans =
+            vec![Span::styled(first_key(binding), theme.active()), Span::styled(format!(" {hint}"), theme.dim())];
+        put(buffer, zone, Line::from(spans));
+        zones.add(zone, binding.msg.clone());
+        x + zone.width + 2
+    };
+    for it in hints(keys::of_screen(model.screen)) {
+        if x + width(it) <= end {
+            x = put_hint(x, it);
+        }
+    }
+    let mut x = end;
+    for it in hints(keys::global()) {
+        x = put_hint(x, it);
+    }
+}
+
+fn first_key(binding: &Binding) -> String {
+    binding.keys.first().map(|key| key.name()).unwrap_or_default()
+}
+
+/// A line of text in one row.
+fn put(buffer: &mut Buffer, area: Rect, line: Line<'_>) {
+    use ratatui::widgets::Widget;
+    line.render(Rect { height: area.height.min(1), ..area }, buffer);
+}
+
+/// What is typed, with its cursor; what stands in front of it says what it is for.
+fn put_input(buffer: &mut Buffer, area: Rect, theme: Theme, prompt: &str, input: &Input, is_typing: bool) {
+    let (before, after) = input.parts();
+    let room = usize::from(area.width).saturating_sub(format::width(prompt) + 1);
+    let before = format::fit_end(before, room);
+    let mut spans = vec![Span::styled(prompt.to_owned(), theme.active()), Span::raw(before)];
+    if is_typing {
+        let mut rest = after.chars();
+        let under = rest.next().unwrap_or(' ');
+        spans.push(Span::styled(under.to_string(), Style::new().reversed()));
+        spans.push(Span::raw(rest.collect::<String>()));
+    } else {
+        spans.push(Span::raw(after.to_owned()));
+    }
+    put(buffer, area, Line::from(spans));
+}
+
+/// A few words in the middle of an empty place.
+fn put_notice(buffer: &mut Buffer, area: Rect, theme: Theme, lines: &[&str]) {
+    let top = area.height.saturating_sub(lines.len() as u16) / 3;
+    for (row, text) in area.rows().skip(top.into()).zip(lines) {
+        put(buffer, row, Line::styled(format::fit(text, row.width.into()), theme.dim()).centered());
+    }
+}
+
+fn sweep_word(state: SweepState) -> &'static str {
+    match state {
+        SweepState::Running => "running",
+        SweepState::Paused => "paused",
+        SweepState::Finished => "finished",
+        SweepState::Stopped => "stopped",
+        SweepState::Failed => "failed",
+    }
+}
+
+fn trial_word(state: TrialState) -> &'static str {
+    match state {
+        TrialState::Waiting => "waiting",
+        TrialState::Running => "running",
+        TrialState::Finished => "finished",
+        TrialState::Pruned => "pruned",
+        TrialState::Failed => "failed",
+        TrialState::Cancelled => "cancelled",
+    }
+}
+
+/// The sign of a state, and its colour.
+fn sweep_sign(theme: Theme, state: SweepState) -> (&'static str, Style) {
+    let (sign, ascii, style) = match state {
+        SweepState::Running => ("▸", ">", theme.role(Role::Accent)),
+        SweepState::Paused => ("‖", "=", theme.role(Role::Warn)),
+        SweepState::Finished => ("✓", "+", theme.role(Role::Good)),
+        SweepState::Stopped => ("■", "#", theme.role(Role::Warn)),
+        SweepState::Failed => ("✗", "x", theme.role(Role::Bad)),
+    };
+    (if theme.glyphs == Glyphs::Ascii { ascii } else { sign }, style)
+}
+
+fn trial_sign(theme: Theme, state: TrialState) -> (&'static str, Style) {
+    run_sign(
+        theme,
+        match state {
+            TrialState::Waiting => RunState::Waiting,
+            TrialState::Running => RunState::Running,
+            TrialState::Finished => RunState::Finished,
+            TrialState::Pruned => RunState::Pruned,
+            TrialState::Failed => RunState::Failed,
+            TrialState::Cancelled => RunState::Cancelled,
+        },
+    )
+}
+
+fn run_sign(theme: Theme, state: RunState) -> (&'static str, Style) {
+    let (sign, ascii, style) = match state {
+        RunState::Waiting => ("·", ".", theme.dim()),
+        RunState::Running => ("▸", ">", theme.role(Role::Accent)),
+        RunState::Finished => ("✓", "+", theme.role(Role::Good)),
+        RunState::Pruned => ("↓", "v", theme.role(Role::Warn)),
+        RunState::Failed => ("✗", "x", theme.role(Role::Bad)),
+        RunState::Cancelled => ("–", "-", theme.dim()),
+        RunState::Interrupted => ("■", "#", theme.role(Role::Warn)),
+    };
+    (if theme.glyphs == Glyphs::Ascii { ascii } else { sign }, style)
+}
+
+/// So many rows at the top, and the rest.
+fn split_top(area: Rect, rows: u16) -> [Rect; 2] {
+    Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(area)
+}

@@ -1,0 +1,105 @@
+//! One trial, a page at a time.
+
+mod curves;
+mod errors;
+mod folds;
+mod log;
+mod parameters;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::{Line, Span};
+
+use super::{Zones, put, put_notice, trial_sign, trial_word};
+use crate::dashboard::format;
+use crate::dashboard::ledger::{Ledger, Run, Standing, Trial};
+use crate::dashboard::message::Msg;
+use crate::dashboard::model::{Model, Page, TrialMsg};
+use crate::dashboard::theme::{Glyphs, Role};
+
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zones) {
+    let Some((outline, ledger, trial)) = model.open_trial() else {
+        let lines: &[&str] = if model.sweep.is_some() && model.ledger().is_none() {
+            &["reading …"]
+        } else {
+            &["no trial is open", "", "2 lists them"]
+        };
+        put_notice(frame.buffer_mut(), area, model.theme, lines);
+        return;
+    };
+    let [title, pages, body] =
+        Layout::vertical([Constraint::Length(1), Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    put(frame.buffer_mut(), title, headline(model, ledger, trial, title.width));
+    draw_pages(frame, pages, model, zones);
+    match model.trial.page {
+        Page::Curves => curves::render(frame, body, model, (outline, ledger, trial), zones),
+        Page::Folds => folds::render(frame, body, model, ledger, trial, zones),
+        Page::Parameters => parameters::render(frame, body, model, outline.head.key, ledger, trial),
+        Page::Errors => errors::render(frame, body, model, outline.head.key, trial, zones),
+        Page::Log => log::render(frame, body, model, trial),
+    }
+}
+
+fn headline<'a>(model: &Model, ledger: &Ledger, trial: &'a Trial, width: u16) -> Line<'a> {
+    let theme = model.theme;
+    let name = if trial.id.is_baseline() { "baseline".to_owned() } else { format!("trial {}", trial.id) };
+    let (sign, style) = trial_sign(theme, trial.state);
+    let mut spans = vec![
+        Span::styled(format!(" {name} "), theme.bold()),
+        Span::styled(format!("{sign} {}  ", trial_word(trial.state)), style),
+    ];
+    if let Some(score) = trial.score_so_far() {
+        let plus_minus = if theme.glyphs == Glyphs::Ascii { "+-" } else { "±" };
+        spans.push(Span::styled(format::score(score), theme.bold()));
+        let error = trial.score_se.map(|error| format!(" {plus_minus}{}", format::score(error)));
+        spans.push(Span::styled(error.unwrap_or_default(), theme.dim()));
+    }
+    let standing = match ledger.standing(trial) {
+        Standing::Best => "  the best",
+        Standing::Tied => "  not told from the best",
+        Standing::Behind => "  behind the best",
+        Standing::Unknown => "",
+    };
+    spans.push(Span::styled(standing, theme.dim()));
+    if width >= 80 {
+        spans.push(Span::styled(format!("  {}/{} folds", trial.folds_done(), ledger.folds), theme.dim()));
+        let seconds = trial.seconds(model.now).map(|seconds| format!("  {}", format::duration(seconds)));
+        spans.push(Span::styled(seconds.unwrap_or_default(), theme.dim()));
+    }
+    if let Some(why) = &trial.why {
+        let used: usize = spans.iter().map(Span::width).sum();
+        let room = usize::from(width).saturating_sub(used + 3);
+        spans.push(Span::styled(format!("  {}", format::fit(why, room)), theme.role(Role::Warn)));
+    }
+    Line::from(spans)
+}
+
+fn draw_pages(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zones) {
+    let theme = model.theme;
+    let mut x = area.x + 1;
+    for page in Page::ALL {
+        let key = key_of(page);
+        let text = format!("{key} {}", page.title());
+        let width = format::width(&text) as u16;
+        let place = Rect { x, width: width.min(area.right().saturating_sub(x)), ..area };
+        let style = if page == model.trial.page { theme.active() } else { theme.dim() };
+        put(frame.buffer_mut(), place, Line::styled(text, style));
+        zones.add(place, Msg::Trial(TrialMsg::Page(page)));
+        x += width + 2;
+    }
+}
+
+fn key_of(page: Page) -> char {
+    match page {
+        Page::Curves => 'c',
+        Page::Folds => 'f',
+        Page::Parameters => 'p',
+        Page::Errors => 'e',
+        Page::Log => 'o',
+    }
+}
+
+/// How a fold is called: its number, with its repeat where there are several.
+fn fold_name(run: &Run) -> String {
+    run.fold.to_string()
+}
