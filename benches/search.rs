@@ -141,7 +141,7 @@ fn regret(args: &Args) {
             let row: Vec<String> =
                 at.iter().map(|n| format!("{:.4}", (mean(*n) - optimum) / (median - optimum))).collect();
             let seconds = start.elapsed().as_secs_f64() / args.seeds as f64;
-            println!("{:12} {:8} {}   {seconds:.2} s a sweep", problem.name, name(sampler), row.join("  "));
+            println!("{:18} {:8} {}   {seconds:.2} s a sweep", problem.name, name(sampler), row.join("  "));
         }
     }
 }
@@ -170,7 +170,7 @@ fn parallel(args: &Args) {
         let share = sequential as f64 / parallel as f64;
         shares.push(share);
         println!(
-            "{:12} {:.4} {:.4}   {sequential:3} {parallel:3}   {share:.2}",
+            "{:18} {:.4} {:.4}   {sequential:3} {parallel:3}   {share:.2}",
             problem.name,
             one[args.trials - 1],
             eight[args.trials - 1]
@@ -311,6 +311,14 @@ fn problems() -> Vec<Problem> {
         Problem { name: "folds", space: floats(4), loss: bowl, noise: 0.3, folds: 5 },
         quiet("mixed", mixed_space(), mixed),
         quiet("conditional", conditional_space(), conditional),
+        quiet("ackley5", floats(5), ackley),
+        quiet("levy6", floats(6), levy),
+        quiet("rosenbrock4", floats(4), rosenbrock),
+        quiet("saturating", floats(6), saturating),
+        quiet("steps", floats(4), steps),
+        Problem { name: "few of 8", space: floats(8), loss: few_of_many, noise: 0.1, folds: 3 },
+        Problem { name: "saturating, folds", space: floats(6), loss: saturating, noise: 0.05, folds: 5 },
+        Problem { name: "hartmann6, folds", space: floats(6), loss: hartmann, noise: 0.2, folds: 5 },
     ]
 }
 
@@ -375,6 +383,47 @@ fn bowl(point: &Point) -> f64 {
     let x: [f64; 4] = xs(point);
     let weights = [3.0, 1.0, 0.3, 0.1];
     x.iter().zip(weights).map(|(x, weight)| weight * (x - 0.62).powi(2)).sum()
+}
+
+/// Ackley (1987) in five dimensions, its optimum away from the middle: a funnel among many dents.
+fn ackley(point: &Point) -> f64 {
+    let z = xs::<5>(point).map(|x| 20.0 * (x - 0.4));
+    let square = z.iter().map(|z| z * z).sum::<f64>() / 5.0;
+    let wave = z.iter().map(|z| (2.0 * PI * z).cos()).sum::<f64>() / 5.0;
+    -20.0 * (-0.2 * square.sqrt()).exp() - wave.exp() + 20.0 + 1f64.exp()
+}
+
+/// Levy's function in six dimensions (Laguna & Martí 2005): waves on a slope.
+fn levy(point: &Point) -> f64 {
+    let w = xs::<6>(point).map(|x| 1.0 + (20.0 * x - 11.0) / 4.0);
+    let middle = w[..5].iter().map(|w| (w - 1.0).powi(2) * (1.0 + 10.0 * (PI * w + 1.0).sin().powi(2)));
+    let last = (w[5] - 1.0).powi(2) * (1.0 + (2.0 * PI * w[5]).sin().powi(2));
+    (PI * w[0]).sin().powi(2) + middle.sum::<f64>() + last
+}
+
+/// Rosenbrock (1960) in four dimensions: a bent valley.
+fn rosenbrock(point: &Point) -> f64 {
+    let z = xs::<4>(point).map(|x| 4.0 * x - 2.0);
+    (0..3).map(|d| 100.0 * (z[d + 1] - z[d] * z[d]).powi(2) + (1.0 - z[d]).powi(2)).sum()
+}
+
+/// A valley across two parameters, flat at the level of chance far from it.
+fn saturating(point: &Point) -> f64 {
+    let x: [f64; 6] = xs(point);
+    let across = 8.0 * (x[0] - 0.45 - 0.2 * (x[1] - 0.5)).powi(2);
+    let far = across + 2.0 * (x[2] - 0.7).powi(2) + 0.5 * (x[3] - 0.2).powi(2) + 0.2 * x[4];
+    0.7 * (1.0 - (-2.5 * far).exp()) + 0.02 * (13.0 * x[5]).sin()
+}
+
+/// Few of the parameters matter, and two of them together.
+fn few_of_many(point: &Point) -> f64 {
+    let x: [f64; 8] = xs(point);
+    (x[1] - 0.3).abs() + 0.5 * (x[4] - 0.8).powi(2) + 0.3 * x[1] * x[6]
+}
+
+/// Plateaus all the way down.
+fn steps(point: &Point) -> f64 {
+    xs::<4>(point).iter().map(|x| (6.0 * (x - 0.71).abs()).floor() / 6.0).sum()
 }
 
 fn mixed_space() -> Space {
