@@ -34,12 +34,14 @@ impl Sweep {
         refit.run.reopen();
     }
 
+    /// Whether a fold is under way: the search is not over, or was opened again.
+    pub(super) fn is_searching(&self) -> bool {
+        self.slots.iter().flatten().any(|run| !run.fold.is_holdout())
+    }
+
     /// Trials that are to be scored on the holdout as things stand, and were not chosen yet, with the epochs that they
-    /// get; none before the search is over.
+    /// get.
     pub(super) fn unchosen_refits(&self) -> Vec<(TrialId, u32)> {
-        if self.slots.iter().flatten().any(|run| !run.fold.is_holdout()) {
-            return Vec::new();
-        }
         let unchosen = self.contenders().filter(|(id, _)| !self.refits.contains_key(id));
         unchosen.map(|(id, trial)| (id, median(trial.best_epochs().collect()))).collect()
     }

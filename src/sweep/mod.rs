@@ -531,6 +531,9 @@ impl Effects<'_> {
 
     /// The run on all documents that are not held out, once the search is over: of the best trial, and of the baseline.
     fn next_refit(&mut self) -> Option<RunId> {
+        if self.sweep.is_searching() {
+            return None;
+        }
         for (trial, epochs) in self.sweep.unchosen_refits() {
             self.record(Fact::RefitChosen { trial, epochs });
         }
