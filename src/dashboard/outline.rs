@@ -103,7 +103,8 @@ impl Outline {
     /// Seconds to go at the pace so far; none where nothing runs or there is no pace yet.
     pub(super) fn seconds_left(&self, now: Millis) -> Option<f64> {
         let done = self.progress();
-        let is_paced = self.head.state == SweepState::Running && done >= LEAST_DONE && self.planned.is_some();
+        let is_paced =
+            self.head.state == SweepState::Running && (LEAST_DONE..1.0).contains(&done) && self.planned.is_some();
         is_paced.then(|| self.seconds(now) * (1.0 - done) / done)
     }
 }

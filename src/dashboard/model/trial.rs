@@ -263,7 +263,12 @@ impl TrialView {
                 self.mistakes.step(to, errors.map_or(0, |errors| errors.mistakes.len()));
             }
             Page::Log => match to {
-                Move::Left | Move::Right => self.step_fold(if to == Move::Left { Move::Up } else { Move::Down }, trial),
+                Move::Left | Move::Right => {
+                    // from the one that is shown
+                    let shown = self.run(trial).map(|run| run.fold);
+                    self.fold = trial.newest_runs().position(|run| Some(run.fold) == shown);
+                    self.step_fold(if to == Move::Left { Move::Up } else { Move::Down }, trial);
+                }
                 Move::Up => self.above_end += 1,
                 Move::Down => self.above_end = self.above_end.saturating_sub(1),
                 Move::PageUp => self.above_end += 20,

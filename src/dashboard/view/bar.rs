@@ -6,7 +6,7 @@ use crate::dashboard::theme::{Glyphs, Role, Theme};
 
 const EIGHTHS: [&str; 9] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
 const HEIGHTS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
-const HEIGHTS_ASCII: [&str; 8] = ["_", "_", ".", ".", "-", "-", "^", "^"];
+const HEIGHTS_ASCII: [&str; 8] = ["1", "2", "3", "4", "5", "6", "7", "8"];
 
 /// A bar of so many columns, filled to a part from 0 to 1.
 pub(super) fn progress(theme: Theme, part: f64, width: usize) -> [Span<'static>; 2] {

@@ -180,9 +180,10 @@ fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zon
         x + zone.width + 2
     };
     for it in hints(keys::of_screen(model.screen)) {
-        if x + width(it) <= end {
-            x = put_hint(x, it);
+        if x + width(it) + 2 > end {
+            break;
         }
+        x = put_hint(x, it);
     }
     let mut x = end;
     for it in hints(keys::global()) {

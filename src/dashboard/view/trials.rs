@@ -56,7 +56,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &m
     });
     if let Some(trial) = trials.selected(ledger) {
         let [first, second] = Layout::vertical([Constraint::Length(1); 2]).areas(detail);
-        put(frame.buffer_mut(), first, sentence(theme, ledger, trial));
+        put(frame.buffer_mut(), first, sentence(theme, ledger, trial, first.width.into()));
         put(frame.buffer_mut(), second, particulars(theme, ledger, trial, usize::from(second.width)));
     }
 }
@@ -249,23 +249,25 @@ pub(super) fn fold<'a>(
 }
 
 /// How the selected trial stands.
-fn sentence<'a>(theme: Theme, ledger: &Ledger, trial: &Trial) -> Line<'a> {
-    let name = if trial.id.is_baseline() { "baseline".to_owned() } else { format!("trial {}", trial.id) };
-    let folds = format!("{} of {} folds", trial.folds_done(), ledger.folds);
-    let against = match ledger.standing(trial) {
-        Standing::Best => ", the best".to_owned(),
-        Standing::Unknown => String::new(),
-        standing => ledger.against_best(trial).map_or_else(String::new, |it| {
+fn sentence<'a>(theme: Theme, ledger: &Ledger, trial: &Trial, width: usize) -> Line<'a> {
+    let name = if trial.id.is_baseline() { " baseline: ".to_owned() } else { format!(" trial {}: ", trial.id) };
+    let compared = |standing: &str| {
+        ledger.against_best(trial).map(|it| {
             let error = it.difference_se.map(|error| format!(" ± {}", format::score(error))).unwrap_or_default();
             let p = it.p.map(|p| format!(", p = {p:.2}")).unwrap_or_default();
-            let tied = if standing == Standing::Tied { "not told from the best" } else { "behind the best" };
-            format!(", {tied}: {:+.4}{error}{p}", it.difference)
-        }),
+            format!("{standing}: {:+.4}{error}{p}", it.difference)
+        })
     };
-    Line::from(vec![
-        Span::styled(format!(" {name}: "), theme.bold()),
-        Span::styled(format!("{}, {folds}{against}", trial_word(trial.state)), theme.dim()),
-    ])
+    let stands = match ledger.standing(trial) {
+        Standing::Best => Some("the best".to_owned()),
+        Standing::Tied => compared("not told from the best"),
+        Standing::Behind => compared("behind the best"),
+        Standing::Unknown => None,
+    };
+    let stands = stands
+        .unwrap_or_else(|| format!("{}, {} of {} folds", trial_word(trial.state), trial.folds_done(), ledger.folds));
+    let stands = format::fit(&stands, width.saturating_sub(format::width(&name)));
+    Line::from(vec![Span::styled(name, theme.bold()), Span::styled(stands, theme.dim())])
 }
 
 /// Why it is no more, or all its parameters.

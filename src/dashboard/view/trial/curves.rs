@@ -5,7 +5,6 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::super::{Zones, put, put_notice};
 use super::{fold_name, folds, parameters};
 use crate::dashboard::chart::{Axis, Chart, Mark, Series, smoothed};
 use crate::dashboard::format;
@@ -13,6 +12,7 @@ use crate::dashboard::ledger::{Ledger, Trial};
 use crate::dashboard::message::{Move, Msg};
 use crate::dashboard::model::{Model, TrialMsg};
 use crate::dashboard::theme::{Glyphs, Theme};
+use crate::dashboard::view::{Zones, put, put_notice};
 use crate::protocol::Split;
 use crate::store::{Outline, Sample};
 
@@ -32,7 +32,7 @@ pub(super) fn render(
             .areas(area);
     if side > 0 {
         let needed = (ledger.parameters.len() as u16 + 2).min(left.height / 2 + 1);
-        let [above, below] = super::super::split_top(left, needed);
+        let [above, below] = crate::dashboard::view::split_top(left, needed);
         parameters::compact(frame, above, model, ledger, trial);
         folds::compact(frame, below, model, ledger, trial, zones);
     }

@@ -4,13 +4,13 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
-use super::super::table::{Column, Table, that_fit};
-use super::super::{Zones, bar, put, put_notice, split_top};
 use crate::dashboard::feed::{ClassErrors, Errors, Want};
 use crate::dashboard::format;
 use crate::dashboard::ledger::Trial;
 use crate::dashboard::model::Model;
 use crate::dashboard::theme::{Role, Theme};
+use crate::dashboard::view::table::{Column, Table, that_fit};
+use crate::dashboard::view::{Zones, bar, put, put_notice, split_top};
 use crate::store::SweepKey;
 
 /// Columns of a cell of the confusion matrix.
@@ -39,19 +39,25 @@ pub(super) fn render(
     let top = (classes + 2).clamp(4, (area.height / 2).max(4));
     let [summary, above, below] =
         Layout::vertical([Constraint::Length(1), Constraint::Length(top), Constraint::Fill(1)]).areas(area);
-    let part = f64::from(errors.wrong) / f64::from(errors.documents);
-    let text =
-        format!(" {} of {} out-of-fold answers are wrong ({:.1} %)", errors.wrong, errors.documents, part * 100.0);
-    put(frame.buffer_mut(), summary, Line::styled(text, theme.dim()));
     let name = errors.classes.iter().map(|class| format::width(&class.name)).max().unwrap_or(0).clamp(5, 14) as u16;
     let matrix = name + 2 + classes * CELL;
-    match &errors.confusion {
-        Some(cells) if matrix + name + 32 <= area.width => {
+    let cells = errors.confusion.as_ref().filter(|_| matrix + name + 32 <= area.width);
+    let part = f64::from(errors.wrong) / f64::from(errors.documents);
+    let legend = if cells.is_some() { "; a row is what is true, a column what was answered" } else { "" };
+    let text = format!(
+        " {} of {} out-of-fold answers are wrong ({:.1} %){legend}",
+        errors.wrong,
+        errors.documents,
+        part * 100.0
+    );
+    put(frame.buffer_mut(), summary, Line::styled(text, theme.dim()));
+    match cells {
+        Some(cells) => {
             let [left, right] = Layout::horizontal([Constraint::Length(matrix + 2), Constraint::Fill(1)]).areas(above);
             confusion(frame, left, theme, errors, cells, name);
             classes_of(frame, right, theme, errors, name);
         }
-        _ => classes_of(frame, above, theme, errors, name),
+        None => classes_of(frame, above, theme, errors, name),
     }
     mistakes(frame, below, model, errors, zones);
 }

@@ -4,15 +4,19 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::super::table::{Column, Table, that_fit};
-use super::super::{Zones, put, put_notice, run_sign, split_top};
 use super::fold_name;
 use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Run, Standing, Trial};
 use crate::dashboard::message::{Move, Msg};
 use crate::dashboard::model::{Cursor, Model};
 use crate::dashboard::theme::Role;
+use crate::dashboard::view::table::{Column, Table, that_fit};
+use crate::dashboard::view::{Zones, put, put_notice, run_sign, split_top};
 use crate::store::RunState;
+
+/// Columns of the comparison.
+const OF_BEST: usize = 3;
+const DIFFERENCE: usize = 4;
 
 pub(super) fn render(
     frame: &mut Frame<'_>,
@@ -42,7 +46,10 @@ pub(super) fn render(
         Column::right("memory", 8, 90),
         Column::left("why", 24, 150),
     ];
-    let shown = that_fit(&columns, list.width);
+    let is_best = ledger.standing(trial) == Standing::Best;
+    let mut shown = that_fit(&columns, list.width);
+    // it is not compared with itself
+    shown.retain(|column| !is_best || ![OF_BEST, DIFFERENCE].contains(column));
     let mut cursor = Cursor::default();
     let chosen = model.trial.run(trial).filter(|_| model.trial.fold.is_some());
     let row = chosen.and_then(|chosen| runs.iter().position(|run| std::ptr::eq(*run, chosen)));
@@ -65,8 +72,8 @@ fn cell<'a>(model: &Model, ledger: &Ledger, run: &'a Run, column: usize) -> Vec<
             vec![Span::styled(format!("{sign} {}", format!("{:?}", run.state).to_lowercase()), style)]
         }
         2 => vec![Span::styled(run.score.map(format::score).unwrap_or_default(), theme.bold())],
-        3 => vec![Span::styled(of_best(ledger, run).map(format::score).unwrap_or_default(), theme.dim())],
-        4 => difference(model, ledger, run),
+        OF_BEST => vec![Span::styled(of_best(ledger, run).map(format::score).unwrap_or_default(), theme.dim())],
+        DIFFERENCE => difference(model, ledger, run),
         5 => number(run.best_epoch),
         6 => number(run.epochs),
         7 => vec![Span::styled(run.seconds(model.now).map(format::duration).unwrap_or_default(), theme.dim())],

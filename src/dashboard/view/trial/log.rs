@@ -4,10 +4,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::super::{put, put_notice, split_top};
 use crate::dashboard::format;
 use crate::dashboard::ledger::Trial;
 use crate::dashboard::model::{Model, id_of};
+use crate::dashboard::view::{put, put_notice, split_top};
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, trial: &Trial) {
     let theme = model.theme;

@@ -6,12 +6,12 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
-use super::super::{put, put_notice, split_top};
 use crate::dashboard::filter::end_of;
 use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Trial};
 use crate::dashboard::model::{Model, repeating};
 use crate::dashboard::theme::{Glyphs, Role, Theme};
+use crate::dashboard::view::{put, put_notice, split_top};
 use crate::store::SweepKey;
 
 pub(super) fn render(
