@@ -141,9 +141,9 @@ pub fn main() -> ExitCode {
     let result = settings(&cli.common).and_then(|settings| {
         let filter = log_filter(&settings.log)?;
         if matches!(cli.command, Command::Dash(_)) {
-            dash::log_to_file(filter)
+            dash::log_to_file(filter);
         } else {
-            log_to_stderr(filter)
+            log_to_stderr(filter);
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Code::Broken, format!("cannot start: {error}")))?;

@@ -101,9 +101,9 @@ impl Theme {
         let term = variable("TERM").unwrap_or_default();
         let depth = if has("NO_COLOR") || term == "dumb" {
             Depth::Mono
-        } else if variable("COLORTERM").is_some_and(|it| it.contains("truecolor") || it.contains("24bit")) {
-            Depth::True
-        } else if term.contains("direct") {
+        } else if term.contains("direct")
+            || variable("COLORTERM").is_some_and(|it| it.contains("truecolor") || it.contains("24bit"))
+        {
             Depth::True
         } else if term.contains("256") {
             Depth::Indexed

@@ -361,7 +361,7 @@ async fn open_trials(
         let trial = TrialId(row.try_get(1)?);
         let fold = FoldId { repeat: row.try_get(2)?, fold: row.try_get(3)? };
         if row.try_get::<RunState, _>(5)? == RunState::Running {
-            let started = row.try_get::<Option<i64>, _>(6)?.map(Millis).unwrap_or(Millis(0));
+            let started = Millis(row.try_get::<Option<i64>, _>(6)?.unwrap_or_default());
             outline.running.push((RunId { trial, fold, attempt: row.try_get(4)? }, started));
         } else {
             match outline.open.last_mut() {

@@ -6,6 +6,9 @@ use ratatui::style::Style;
 
 use crate::dashboard::theme::Glyphs;
 
+/// Of a cell, row by row; the fourth row came later than the other six dots.
+const BRAILLE: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
+
 /// A grid of dots over an area; each cell has one colour, that of the last dot on it.
 #[derive(Debug)]
 pub(super) struct Raster {
@@ -41,8 +44,6 @@ impl Raster {
         if column >= usize::from(self.area.width) || row >= usize::from(self.area.height) {
             return;
         }
-        // the eighth row of braille came later than the other six dots
-        const BRAILLE: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
         let mask = match self.glyphs {
             Glyphs::Braille => BRAILLE[y % 4][x % 2],
             Glyphs::Block => 1 << (y % 2),

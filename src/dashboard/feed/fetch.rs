@@ -55,7 +55,7 @@ pub struct CurveNews {
     pub samples: Vec<Sample>,
 }
 
-type Fetched = Result<(Option<Answer>, Cursor), FeedError>;
+pub(super) type Fetched = Result<(Option<Answer>, Cursor), FeedError>;
 
 /// The next answer to a want, and how far it reaches; none where nothing is new.
 pub(super) async fn fetch(reader: &Reader, want: &Want, cursor: Cursor) -> Fetched {
@@ -86,7 +86,7 @@ async fn sweeps(reader: &Reader, cursor: Cursor) -> Fetched {
     let mut news = Vec::new();
     for head in reader.heads().await? {
         match known.get(&head.key) {
-            Some(old) if *old == head => continue,
+            Some(old) if *old == head => {}
             Some(old) => {
                 let facts = reader.facts_since(head.key, old.next_seq).await?;
                 // one that was recorded in between comes with it, and is not asked for again

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio::task::{AbortHandle, JoinSet};
 
 pub use errors::{ClassErrors, Errors};
-use fetch::{Cursor, fetch};
+use fetch::{Cursor, Fetched, fetch};
 pub use fetch::{CurveNews, FeedError, SweepNews, TrialsNews};
 pub use log::LogTail;
 
@@ -65,7 +65,7 @@ pub struct Feed {
     wanted: channel::Receiver<BTreeSet<Want>>,
     messages: mpsc::Sender<Msg>,
     jobs: BTreeMap<Want, Job>,
-    running: JoinSet<(Want, Result<(Option<Answer>, Cursor), FeedError>)>,
+    running: JoinSet<(Want, Fetched)>,
 }
 
 /// What is known of a want.
@@ -150,11 +150,7 @@ impl Feed {
     }
 
     /// `Err`: nobody listens any more.
-    async fn deliver(
-        &mut self,
-        want: Want,
-        result: Result<(Option<Answer>, Cursor), FeedError>,
-    ) -> Result<(), mpsc::error::SendError<Msg>> {
+    async fn deliver(&mut self, want: Want, result: Fetched) -> Result<(), mpsc::error::SendError<Msg>> {
         let Some(job) = self.jobs.get_mut(&want) else { return Ok(()) };
         job.task = None;
         let is_stale = job.is_stale;

@@ -368,14 +368,12 @@ fn typed(model: &mut Model, key: KeyEvent) -> Option<Msg> {
     let to = match key.code {
         KeyCode::Esc => return Some(Msg::Back),
         KeyCode::Enter => {
-            return match &model.overlay {
-                Some(_) => Some(Msg::ChooseSelected),
-                None => {
-                    model.sweeps.is_typing = false;
-                    model.trials.is_typing = false;
-                    None
-                }
-            };
+            if model.overlay.is_some() {
+                return Some(Msg::ChooseSelected);
+            }
+            model.sweeps.is_typing = false;
+            model.trials.is_typing = false;
+            return None;
         }
         KeyCode::Up => Some(Move::Up),
         KeyCode::Down | KeyCode::Tab => Some(Move::Down),

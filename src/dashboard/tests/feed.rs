@@ -2,6 +2,7 @@
 
 use super::seen::Seen;
 use super::story::Story;
+use crate::dashboard::ledger::Ledger;
 use crate::dashboard::message::Msg;
 use crate::dashboard::message::Screen;
 use crate::dashboard::model::update;
@@ -66,7 +67,7 @@ async fn following_and_opening_come_to_the_same() {
                 told.store.writer(key).record(recorded.at, vec![recorded.fact.clone()]).await.expect("is recorded");
             }
             let is_behind = |seen: &Seen| {
-                let told = seen.model.data.ledger(key).map(|ledger| ledger.next_seq());
+                let told = seen.model.data.ledger(key).map(Ledger::next_seq);
                 let listed = seen.model.data.outline(key).map(|outline| outline.head.next_seq);
                 told != Some(facts.len() as u64) || listed != Some(facts.len() as u64)
             };
@@ -74,7 +75,7 @@ async fn following_and_opening_come_to_the_same() {
                 seen.hear().await;
             }
             let followed = seen.model.data.ledger(key).expect("is open").trials.clone();
-            let opened = crate::dashboard::ledger::Ledger::new(told.store.reader().snapshot(key).await.expect("reads"));
+            let opened = Ledger::new(told.store.reader().snapshot(key).await.expect("reads"));
             assert_eq!(followed, opened.trials);
             let listed = seen.model.data.outline(key).expect("is listed").clone();
             assert_eq!(vec![listed], told.store.reader().outlines(Some(key)).await.expect("reads"));

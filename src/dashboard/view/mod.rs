@@ -78,23 +78,8 @@ fn too_small(frame: &mut Frame<'_>, area: Rect) {
 
 /// The open sweep in one line; else how many there are.
 fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model) {
-    let theme = model.theme;
-    let (left, right) = match model.open_sweep().filter(|_| model.screen != Screen::Sweeps) {
-        Some(outline) => sweep_header(outline, model, area.width),
-        None => {
-            let sweeps = model.data.outlines.iter().flat_map(|outlines| outlines.values());
-            let (all, live) =
-                sweeps.fold((0, 0), |(all, live), outline| (all + 1, live + u32::from(outline.is_live())));
-            let count = match (&model.data.outlines, all) {
-                (None, _) => "reading …".to_owned(),
-                (_, 1) => "1 sweep".to_owned(),
-                _ => format!("{all} sweeps"),
-            };
-            let live = if live > 0 { format!(", {live} running") } else { String::new() };
-            (vec![Span::styled(format!(" {count}{live}"), theme.bold())], Vec::new())
-        }
-    };
-    let right = if right.is_empty() { vec![Span::styled(format!("{} ", model.database), theme.dim())] } else { right };
+    let open = model.open_sweep().filter(|_| model.screen != Screen::Sweeps);
+    let (left, right) = open.map_or_else(|| all_header(model), |outline| sweep_header(outline, model, area.width));
     let (left, right) = (Line::from(left), Line::from(right).right_aligned());
     // where both do not fit, the left one says more
     if left.width() + right.width() + 2 <= area.width.into() {
@@ -102,6 +87,19 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     }
     let room = Rect { width: area.width.min(left.width() as u16), ..area };
     put(frame.buffer_mut(), room, left);
+}
+
+fn all_header<'a>(model: &Model) -> (Vec<Span<'a>>, Vec<Span<'a>>) {
+    let sweeps = model.data.outlines.iter().flat_map(|outlines| outlines.values());
+    let (all, live) = sweeps.fold((0, 0), |(all, live), outline| (all + 1, live + u32::from(outline.is_live())));
+    let count = match (&model.data.outlines, all) {
+        (None, _) => "reading …".to_owned(),
+        (_, 1) => "1 sweep".to_owned(),
+        _ => format!("{all} sweeps"),
+    };
+    let live = if live > 0 { format!(", {live} running") } else { String::new() };
+    let database = Span::styled(format!("{} ", model.database), model.theme.dim());
+    (vec![Span::styled(format!(" {count}{live}"), model.theme.bold())], vec![database])
 }
 
 fn sweep_header<'a>(outline: &'a Outline, model: &Model, width: u16) -> (Vec<Span<'a>>, Vec<Span<'a>>) {

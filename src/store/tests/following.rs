@@ -9,7 +9,7 @@ use crate::sweep::TrialId;
 async fn a_sweep_in_a_few_numbers() {
     let story = Story::measured_against().await;
     let [outline] = &story.reader().outlines(None).await.expect("reads")[..] else { panic!("one sweep") };
-    assert_eq!(story.reader().heads().await.expect("reads"), [outline.head.clone()]);
+    assert_eq!(story.reader().heads().await.expect("reads"), std::slice::from_ref(&outline.head));
     assert_eq!(outline.head.state, SweepState::Running);
     assert_eq!((outline.proposed, outline.finished, outline.failed, outline.given_up), (6, 3, 1, 0));
     assert_eq!(outline.baseline, Some(0.81));
