@@ -158,7 +158,8 @@ async fn write(path: &Path, sizes: &Sizes) -> Result<()> {
         // two metrics each
         let facts = (0..BUSY / 50 / 2).map(|fold| {
             let fold = fold % sizes.folds;
-            let run = RunId { trial: TrialId(sizes.trials as i32 - 1), fold: FoldId { repeat: 0, fold }, attempt: 1 };
+            let place = FoldId { repeat: 0, fold: fold as i32 };
+            let run = RunId { trial: TrialId(sizes.trials as i32 - 1), fold: place, attempt: 1 };
             let values = [("macro_f1".to_owned(), 0.8), ("loss".to_owned(), 0.4)].into();
             let step = u64::from(epoch) * 50 + u64::from(fold);
             Fact::Measured { run, measurement: Measurement { epoch, step, split: Split::Validation, values } }
