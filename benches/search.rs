@@ -115,16 +115,21 @@ fn run(problem: &Problem, sampler: Sampler, seed: u64, trials: usize, slots: usi
 
 /// A standard normal number of (seed, trial, fold).
 fn normal(seed: u64, trial: u64, fold: u32) -> f64 {
+    let [radius, angle] = uniforms(seed, trial, fold);
+    (-2.0 * radius.max(1e-300).ln()).sqrt() * (2.0 * PI * angle).cos()
+}
+
+/// Two numbers in [0, 1) of (seed, trial, fold) (splitmix64, Steele 2014).
+fn uniforms(seed: u64, trial: u64, fold: u32) -> [f64; 2] {
     let mut state =
         seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ trial.wrapping_mul(0xd1b5_4a32_d192_ed03) ^ u64::from(fold);
-    let mut uniform = || {
+    [(); 2].map(|()| {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    };
-    (-2.0 * uniform().max(1e-300).ln()).sqrt() * (2.0 * PI * uniform()).cos()
+    })
 }
 
 /// (best found - optimum) / (median of random points - optimum), averaged over seeds.
@@ -146,40 +151,81 @@ fn regret(args: &Args) {
     }
 }
 
-/// Trials that a sequential sweep needs for what 8 slots find, as a share of theirs. Both count up to the trial from which
-/// on the regret is as small as that of 8 slots in the end; below [`NEGLIGIBLE`] nobody sees a difference.
+/// Trials that a sequential sweep needs for what 8 slots find, as a share of theirs. One unlucky seed moves a function's share
+/// far: the mean of them all comes with the spread that drawing other seeds gives it (bootstrap).
 fn parallel(args: &Args) {
     println!(
         "8 slots beside 1: regret after {} trials, trials to what 8 slots find, and sample efficiency, mean of {} seeds",
         args.trials, args.seeds
     );
-    let mut shares = Vec::new();
-    for problem in problems() {
-        let (optimum, median) = levels(&problem);
-        let mean = |slots: usize| {
-            let curves: Vec<Vec<f64>> =
-                (0..args.seeds).map(|seed| run(&problem, Sampler::Bayes, seed, args.trials, slots)).collect();
-            let at = |n: usize| curves.iter().map(|curve| curve[n]).sum::<f64>() / curves.len() as f64;
-            (0..args.trials).map(|n| (at(n) - optimum) / (median - optimum)).collect::<Vec<f64>>()
-        };
-        let (one, eight) = (mean(1), mean(8));
-        let found = eight[args.trials - 1].max(NEGLIGIBLE);
-        // what looked best was not always: a dip by luck is not there to stay
-        let needed = |curve: &[f64]| curve.iter().rposition(|regret| *regret > found).map_or(1, |last| last + 2);
-        let (sequential, parallel) = (needed(&one).min(args.trials), needed(&eight).min(args.trials));
-        let share = sequential as f64 / parallel as f64;
-        shares.push(share);
-        println!(
-            "{:18} {:.4} {:.4}   {sequential:3} {parallel:3}   {share:.2}",
-            problem.name,
-            one[args.trials - 1],
-            eight[args.trials - 1]
-        );
-    }
-    println!("mean sample efficiency {:.2}", shares.iter().sum::<f64>() / shares.len() as f64);
+    let beside: Vec<Beside> = problems().iter().map(|problem| Beside::of(problem, args)).collect();
+    let mean = |seeds: &[usize]| {
+        let shares = beside.iter().map(|beside| beside.share(seeds).ln());
+        // shares are ratios: half of the trials and twice as many are equally far from 1
+        (shares.sum::<f64>() / beside.len() as f64).exp()
+    };
+    let drawn: Vec<f64> = (0..BOOTSTRAPS)
+        .map(|round| {
+            let seed = |index: u64| (uniforms(round, index, 0)[0] * args.seeds as f64) as usize;
+            mean(&(0..args.seeds).map(seed).collect::<Vec<usize>>())
+        })
+        .collect();
+    let middle = drawn.iter().sum::<f64>() / drawn.len() as f64;
+    let spread = (drawn.iter().map(|drawn| (drawn - middle).powi(2)).sum::<f64>() / drawn.len() as f64).sqrt();
+    let all: Vec<usize> = (0..args.seeds as usize).collect();
+    println!("sample efficiency, geometric mean: {:.2} ± {spread:.2}", mean(&all));
 }
 
-/// A normalised regret.
+/// Normalised regrets of a sequential sweep and of 8 slots, [seed][trial].
+struct Beside {
+    one: Vec<Vec<f64>>,
+    eight: Vec<Vec<f64>>,
+}
+
+impl Beside {
+    fn of(problem: &Problem, args: &Args) -> Self {
+        let (optimum, median) = levels(problem);
+        let regrets = |slots: usize| {
+            let curve = |seed| run(problem, Sampler::Bayes, seed, args.trials, slots);
+            let normalised = |loss: f64| (loss - optimum) / (median - optimum);
+            (0..args.seeds).map(|seed| curve(seed).into_iter().map(normalised).collect()).collect()
+        };
+        let beside = Self { one: regrets(1), eight: regrets(8) };
+        let all: Vec<usize> = (0..args.seeds as usize).collect();
+        let (one, eight) = (mean_curve(&beside.one, &all), mean_curve(&beside.eight, &all));
+        let (sequential, parallel) = trials_to_the_same(&one, &eight);
+        println!(
+            "{:18} {:.4} {:.4}   {sequential:3} {parallel:3}   {:.2}",
+            problem.name,
+            one[args.trials - 1],
+            eight[args.trials - 1],
+            beside.share(&all)
+        );
+        beside
+    }
+
+    fn share(&self, seeds: &[usize]) -> f64 {
+        let (sequential, parallel) = trials_to_the_same(&mean_curve(&self.one, seeds), &mean_curve(&self.eight, seeds));
+        sequential as f64 / parallel as f64
+    }
+}
+
+fn mean_curve(curves: &[Vec<f64>], seeds: &[usize]) -> Vec<f64> {
+    let at = |n: usize| seeds.iter().map(|seed| curves[*seed][n]).sum::<f64>() / seeds.len() as f64;
+    (0..curves[0].len()).map(at).collect()
+}
+
+/// Up to the trial from which on the regret is as small as that of 8 slots in the end, or [`NEGLIGIBLE`].
+fn trials_to_the_same(one: &[f64], eight: &[f64]) -> (usize, usize) {
+    let found = eight[eight.len() - 1].max(NEGLIGIBLE);
+    // what looked best was not always: a dip by luck is not there to stay
+    let needed = |curve: &[f64]| curve.iter().rposition(|regret| *regret > found).map_or(1, |last| last + 2);
+    (needed(one).min(one.len()), needed(eight).min(eight.len()))
+}
+
+const BOOTSTRAPS: u64 = 200;
+
+/// A normalised regret; below it nobody sees a difference.
 const NEGLIGIBLE: f64 = 1e-3;
 
 fn time() {
