@@ -5,6 +5,7 @@
 
 mod errors;
 mod fetch;
+mod finals;
 mod log;
 mod watch;
 
@@ -17,6 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 pub use errors::{ClassErrors, Errors};
 use fetch::{Cursor, Fetched, fetch};
 pub use fetch::{CurveNews, FeedError, SweepNews, TrialsNews};
+pub use finals::Final;
 pub use log::LogTail;
 
 use super::message::Msg;
@@ -39,6 +41,8 @@ pub enum Want {
     Record(SweepKey),
     /// What a trial got wrong, when so many of its folds are finished.
     Errors { sweep: SweepKey, trial: TrialId, folds: usize },
+    /// What the metrics of a trial came to, when so many of its folds are finished.
+    Finals { sweep: SweepKey, trial: TrialId, folds: usize },
     /// The end of what a run has printed, by the name of its sweep.
     Log { sweep: String, run: RunId },
 }
@@ -52,6 +56,7 @@ pub enum Answer {
     Metrics(Vec<(Split, String)>),
     Record(Box<SweepRecord>),
     Errors(Box<Errors>),
+    Finals(Vec<Final>),
     Log(LogTail),
 }
 
