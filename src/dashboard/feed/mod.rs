@@ -12,7 +12,7 @@ mod watch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch as channel};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 pub use errors::{ClassErrors, Errors};
@@ -67,7 +67,8 @@ const FILES: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Feed {
     reader: Reader,
-    wanted: channel::Receiver<BTreeSet<Want>>,
+    // each set that there was: of one that is gone and wanted again the answers are wanted again too
+    wanted: mpsc::UnboundedReceiver<BTreeSet<Want>>,
     messages: mpsc::Sender<Msg>,
     jobs: BTreeMap<Want, Job>,
     running: JoinSet<(Want, Fetched)>,
@@ -84,7 +85,7 @@ struct Job {
 }
 
 impl Feed {
-    pub fn new(reader: Reader, wanted: channel::Receiver<BTreeSet<Want>>, messages: mpsc::Sender<Msg>) -> Self {
+    pub fn new(reader: Reader, wanted: mpsc::UnboundedReceiver<BTreeSet<Want>>, messages: mpsc::Sender<Msg>) -> Self {
         Self { reader, wanted, messages, jobs: BTreeMap::new(), running: JoinSet::new() }
     }
 
@@ -93,12 +94,11 @@ impl Feed {
         let mut news = watch::watch(&self.reader).await?;
         let mut files = tokio::time::interval(FILES);
         files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        self.reconcile();
         loop {
             tokio::select! {
-                changed = self.wanted.changed() => match changed {
-                    Ok(()) => self.reconcile(),
-                    Err(_) => return Ok(()),
+                wanted = self.wanted.recv() => match wanted {
+                    Some(wanted) => self.reconcile(wanted),
+                    None => return Ok(()),
                 },
                 changed = news.changed() => match changed {
                     Ok(()) => self.refresh(|cursor| !matches!(cursor, Cursor::Done | Cursor::File(_))),
@@ -116,8 +116,7 @@ impl Feed {
     }
 
     /// Begins with what is newly wanted, drops what is not wanted any more.
-    fn reconcile(&mut self) {
-        let wanted = self.wanted.borrow_and_update().clone();
+    fn reconcile(&mut self, wanted: BTreeSet<Want>) {
         self.jobs.retain(|want, job| {
             let keep = wanted.contains(want);
             if let (false, Some(task)) = (keep, &job.task) {

@@ -325,7 +325,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
     model.sweeps.refresh(&model.data);
     if let Some(ledger) = model.sweep.and_then(|sweep| model.data.ledger(sweep)) {
         model.trials.refresh(ledger, model.now);
-        model.lanes.refresh(ledger, model.trials.rows(), model.trials.filter.text(), model.now);
+        // ten thousand are not sorted for nobody
+        if model.screen == Screen::Lanes {
+            model.lanes.refresh(ledger, model.trials.rows(), model.trials.filter.text(), model.now);
+        }
     }
     model.compare.refresh(&model.data);
     None

@@ -224,7 +224,7 @@ async fn others_are_measured_against_the_reference() {
 async fn sweeps_whose_folds_are_not_known_are_not_paired() {
     let story = Story::finished().await;
     let mut seen = Seen::of(&story).await;
-    seen.press(&format!("  {}<down>", Screen::Compare.number())).await;
+    seen.press(&format!("  {}jj", Screen::Compare.number())).await;
     // the sweep files of the story are none
     let (frame, _) = seen.frame(120, 40);
     assert!(frame.contains("not paired with lr/2: an old sweep file is not understood"), "{frame}");
