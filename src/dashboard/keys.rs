@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::message::{Move, Msg, Screen};
-use super::model::{Model, Page, SweepsMsg, TrialMsg, TrialsMsg};
+use super::model::{CompareMsg, LanesMsg, Model, Page, Sheet, SweepsMsg, TrialMsg, TrialsMsg};
 
 /// Keys that do the same.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ static SWEEPS: &[Binding] = &[
         "filter",
         "show only sweeps whose name or state has these letters",
     ),
+    bind(&[Char(' ')], Msg::Sweeps(SweepsMsg::Mark), "mark", "mark the sweep to compare it"),
 ];
 
 static TRIALS: &[Binding] = &[
@@ -108,12 +109,50 @@ static TRIAL: &[Binding] = &[
     quiet(&[Char('Y')], Msg::Trial(TrialMsg::Copy), "copy the command that repeats the trial (on its page)"),
 ];
 
+static COMPARE: &[Binding] = &[
+    quiet(&[Char('b')], Msg::Compare(CompareMsg::Sheet(Sheet::Progress)), "how good each sweep was by then"),
+    quiet(&[Char('c')], Msg::Compare(CompareMsg::Sheet(Sheet::Curves)), "curves over each other"),
+    quiet(&[Char('f')], Msg::Compare(CompareMsg::Sheet(Sheet::Folds)), "scores of the folds, paired"),
+    quiet(&[Char('p')], Msg::Compare(CompareMsg::Sheet(Sheet::Parameters)), "parameters in which they differ"),
+    quiet(&[Char('v')], Msg::Compare(CompareMsg::Sheet(Sheet::Metrics)), "validation metrics at the best epochs"),
+    bind(&[Char(']')], Msg::Compare(CompareMsg::NextSheet), "page", "the next of these pages"),
+    quiet(&[Char('[')], Msg::Compare(CompareMsg::PreviousSheet), "the page before"),
+    bind(
+        &[Char('r')],
+        Msg::Compare(CompareMsg::Reference),
+        "reference",
+        "measure the others against the selected one; once more: against the best",
+    ),
+    bind(&[Char('m')], Msg::Compare(CompareMsg::NextMetric), "metric", "draw the next metric"),
+    quiet(&[Char('M')], Msg::Compare(CompareMsg::Metrics), "choose the metric to draw"),
+    bind(&[Char('e')], Msg::Compare(CompareMsg::Each), "each fold", "curves of each fold, or their mean with a band"),
+    bind(&[Char('a')], Msg::Compare(CompareMsg::All), "all", "all parameters, or those that differ"),
+    bind(&[Char('x')], Msg::Compare(CompareMsg::Seconds), "time", "best so far by seconds, or by trials"),
+    quiet(&[Char('t')], Msg::Compare(CompareMsg::Splits), "training, validation, or both"),
+    quiet(&[Char('s')], Msg::Compare(CompareMsg::Smooth), "smooth the curves more, and less again"),
+    quiet(&[Char('y')], Msg::Compare(CompareMsg::LogY), "logarithmic scale of the values"),
+    bind(&[Char('w')], Msg::Compare(CompareMsg::Source), "sweeps", "marked trials, or the best ones of marked sweeps"),
+    quiet(&[Char('u'), Char(' ')], Msg::Compare(CompareMsg::Unmark), "take the mark of the selected one away"),
+    quiet(&[Code(KeyCode::Enter)], Msg::Compare(CompareMsg::Open), "open the selected trial"),
+];
+
+static LANES: &[Binding] = &[
+    bind(&[Code(KeyCode::Enter)], Msg::Lanes(LanesMsg::Open), "open", "open the trial at the fold under the cursor"),
+    bind(&[Char('n')], Msg::Lanes(LanesMsg::Running), "running", "to the next fold that runs"),
+    bind(&[Char('b')], Msg::Lanes(LanesMsg::Best), "best", "to the best trial"),
+    bind(&[Char('s')], Msg::Lanes(LanesMsg::SortNext), "sort", "sort by number, score or state"),
+    bind(&[Char('r')], Msg::Lanes(LanesMsg::Reverse), "reverse", "sort the other way round"),
+    bind(&[Char(' ')], Msg::Lanes(LanesMsg::Mark), "mark", "mark the trial to compare it"),
+];
+
 /// The keys of one screen.
 pub fn of_screen(screen: Screen) -> &'static [Binding] {
     match screen {
         Screen::Sweeps => SWEEPS,
         Screen::Trials => TRIALS,
         Screen::Trial => TRIAL,
+        Screen::Compare => COMPARE,
+        Screen::Lanes => LANES,
     }
 }
 

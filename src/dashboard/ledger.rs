@@ -381,6 +381,12 @@ impl Trial {
             .map(|(run, _)| run)
     }
 
+    /// The newest attempt at one fold.
+    pub fn newest_run(&self, fold: FoldId) -> Option<&Run> {
+        let after = self.runs.partition_point(|run| run.fold <= fold);
+        self.runs[..after].last().filter(|run| run.fold == fold)
+    }
+
     pub fn folds_done(&self) -> usize {
         self.newest_runs().filter(|run| run.state == RunState::Finished).count()
     }
@@ -461,6 +467,10 @@ impl Run {
             ended: None,
             why: None,
         }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.state == RunState::Running
     }
 
     /// From its start to its end, or to now.

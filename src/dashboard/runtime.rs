@@ -8,7 +8,7 @@ use crossterm::event::{Event, EventStream, KeyEventKind, MouseButton, MouseEvent
 use futures_util::StreamExt;
 use ratatui::layout::{Position, Size};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::DashboardError;
@@ -41,7 +41,7 @@ pub async fn open(reader: Reader, sweep: Option<SweepKey>, theme: Theme) -> Resu
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(DashboardError::NoTerminal);
     }
-    let (wanted, wants) = watch::channel(BTreeSet::new());
+    let (wanted, wants) = mpsc::unbounded_channel();
     let (messages, mut news) = mpsc::channel(64);
     let database = reader.path().display().to_string();
     let feed = tokio::spawn(Feed::new(reader, wants, messages).run());
@@ -53,8 +53,9 @@ pub async fn open(reader: Reader, sweep: Option<SweepKey>, theme: Theme) -> Resu
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut zones, mut is_dirty, mut next_frame) = (Zones::default(), true, Instant::now());
+    let mut told = BTreeSet::new();
     let ended = loop {
-        tell(&wanted, &model);
+        tell(&wanted, &mut told, &model);
         let msg = tokio::select! {
             biased;
             interrupted = signals.next() => if interrupted { break Ended::Interrupted } else { Some(Msg::Suspend) },
@@ -97,13 +98,13 @@ fn draw(terminal: &mut Terminal, model: &Model) -> std::io::Result<Zones> {
     Ok(zones)
 }
 
-fn tell(wanted: &watch::Sender<BTreeSet<Want>>, model: &Model) {
+fn tell(wanted: &mpsc::UnboundedSender<BTreeSet<Want>>, told: &mut BTreeSet<Want>, model: &Model) {
     let wants = model.wants();
-    wanted.send_if_modified(|told| {
-        let is_new = *told != wants;
-        *told = wants;
-        is_new
-    });
+    if *told != wants {
+        told.clone_from(&wants);
+        // a feed that has ended says why by itself
+        let _ = wanted.send(wants);
+    }
 }
 
 /// What an event of the terminal means where the user is.

@@ -139,6 +139,15 @@ pub struct Confused {
     pub documents: u32,
 }
 
+/// A validation metric of a finished fold at its best epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    pub fold: FoldId,
+    pub name: String,
+    /// NaN where it is undefined.
+    pub value: f64,
+}
+
 /// A document that was answered wrongly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mistake {
@@ -244,6 +253,13 @@ impl Reader {
         read.await.map_err(failed(&self.path, "read the metrics"))
     }
 
+    /// All validation metrics of a trial's finished folds at their best epochs, in the order of names and folds.
+    pub async fn finals(&self, sweep: SweepKey, trial: TrialId) -> Result<Vec<Measured>, StoreError> {
+        let rows = sqlx::query(FINALS).bind(sweep.0).bind(trial.0).fetch_all(&self.pool).await;
+        let rows = rows.map_err(failed(&self.path, "read the metrics"))?;
+        rows.iter().map(Measured::from_row).collect::<sqlx::Result<_>>().map_err(failed(&self.path, "understand a row"))
+    }
+
     /// How often which answer was given to which label, by the finished folds of a trial.
     pub async fn confusions(&self, sweep: SweepKey, trial: TrialId) -> Result<Vec<Confused>, StoreError> {
         let rows = sqlx::query(CONFUSIONS).bind(sweep.0).bind(trial.0).fetch_all(&self.pool).await;
@@ -329,6 +345,17 @@ const METRIC_NAMES: &str = "\
     select s.split, n.name from metric_name n, (select 0 as split union all select 1 union all select 2) s \
     where exists (select 1 from metric m where m.run = ?1 and m.name = n.id and m.split = s.split) \
     order by s.split, n.name";
+
+/// The last one of the epoch; by ranges of the primary key.
+const FINALS: &str = "\
+    select r.repeat, r.fold, n.name, ( \
+        select m.value from metric m where m.run = r.id and m.name = n.id and m.split = 1 and m.epoch = r.best_epoch \
+        order by m.step desc limit 1 \
+    ) as value \
+    from trial t join run r on r.trial = t.id join metric_name n \
+    where t.sweep = ? and t.number = ? and r.fold >= 0 and r.state = 'finished' and exists ( \
+        select 1 from metric m where m.run = r.id and m.name = n.id and m.split = 1 and m.epoch = r.best_epoch \
+    ) order by n.name, r.repeat, r.fold";
 
 const CONFUSIONS: &str = "\
     select p.label, p.predicted, count(*) as documents \
@@ -515,6 +542,16 @@ impl FromRow<'_, SqliteRow> for Mistake {
             label: row.try_get(3)?,
             predicted: row.try_get(4)?,
             confidence: row.try_get::<Option<f64>, _>(5)?.unwrap_or(f64::NAN),
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Measured {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            fold: FoldId { repeat: row.try_get(0)?, fold: row.try_get(1)? },
+            name: row.try_get(2)?,
+            value: row.try_get::<Option<f64>, _>(3)?.unwrap_or(f64::NAN),
         })
     }
 }

@@ -17,7 +17,9 @@ mod steering;
 mod writer;
 
 pub use error::StoreError;
-pub use follow::{Confused, Head, Improvement, Mistake, Outline, RunRecord, Sample, Snapshot, TrialRecord, Watch};
+pub use follow::{
+    Confused, Head, Improvement, Measured, Mistake, Outline, RunRecord, Sample, Snapshot, TrialRecord, Watch,
+};
 pub use layout::{fold_directory, log_path, sweep_directory};
 pub use query::{Cell, Column, Table, View, schema};
 pub use read::Reader;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::{Answer, Errors, LogTail, Want};
+use super::{Answer, Errors, LogTail, Want, finals};
 use crate::dashboard::ledger::Ledger;
 use crate::protocol::Split;
 use crate::store::{Head, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path};
@@ -71,6 +71,10 @@ pub(super) async fn fetch(reader: &Reader, want: &Want, cursor: Cursor) -> Fetch
         Want::Errors { sweep, trial, .. } => {
             let errors = Errors::read(reader, *sweep, *trial).await?;
             Ok((Some(Answer::Errors(Box::new(errors))), Cursor::Done))
+        }
+        Want::Finals { sweep, trial, .. } => {
+            let finals = finals::read(reader, *sweep, *trial).await?;
+            Ok((Some(Answer::Finals(finals)), Cursor::Done))
         }
         Want::Log { sweep, run } => log(reader, sweep, *run, cursor).await,
     }

@@ -5,18 +5,20 @@
 
 mod errors;
 mod fetch;
+mod finals;
 mod log;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch as channel};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 pub use errors::{ClassErrors, Errors};
 use fetch::{Cursor, Fetched, fetch};
 pub use fetch::{CurveNews, FeedError, SweepNews, TrialsNews};
+pub use finals::Final;
 pub use log::LogTail;
 
 use super::message::Msg;
@@ -39,6 +41,8 @@ pub enum Want {
     Record(SweepKey),
     /// What a trial got wrong, when so many of its folds are finished.
     Errors { sweep: SweepKey, trial: TrialId, folds: usize },
+    /// What the metrics of a trial came to, when so many of its folds are finished.
+    Finals { sweep: SweepKey, trial: TrialId, folds: usize },
     /// The end of what a run has printed, by the name of its sweep.
     Log { sweep: String, run: RunId },
 }
@@ -52,6 +56,7 @@ pub enum Answer {
     Metrics(Vec<(Split, String)>),
     Record(Box<SweepRecord>),
     Errors(Box<Errors>),
+    Finals(Vec<Final>),
     Log(LogTail),
 }
 
@@ -62,7 +67,8 @@ const FILES: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Feed {
     reader: Reader,
-    wanted: channel::Receiver<BTreeSet<Want>>,
+    // each set that there was: of one that is gone and wanted again the answers are wanted again too
+    wanted: mpsc::UnboundedReceiver<BTreeSet<Want>>,
     messages: mpsc::Sender<Msg>,
     jobs: BTreeMap<Want, Job>,
     running: JoinSet<(Want, Fetched)>,
@@ -79,7 +85,7 @@ struct Job {
 }
 
 impl Feed {
-    pub fn new(reader: Reader, wanted: channel::Receiver<BTreeSet<Want>>, messages: mpsc::Sender<Msg>) -> Self {
+    pub fn new(reader: Reader, wanted: mpsc::UnboundedReceiver<BTreeSet<Want>>, messages: mpsc::Sender<Msg>) -> Self {
         Self { reader, wanted, messages, jobs: BTreeMap::new(), running: JoinSet::new() }
     }
 
@@ -88,12 +94,11 @@ impl Feed {
         let mut news = watch::watch(&self.reader).await?;
         let mut files = tokio::time::interval(FILES);
         files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        self.reconcile();
         loop {
             tokio::select! {
-                changed = self.wanted.changed() => match changed {
-                    Ok(()) => self.reconcile(),
-                    Err(_) => return Ok(()),
+                wanted = self.wanted.recv() => match wanted {
+                    Some(wanted) => self.reconcile(wanted),
+                    None => return Ok(()),
                 },
                 changed = news.changed() => match changed {
                     Ok(()) => self.refresh(|cursor| !matches!(cursor, Cursor::Done | Cursor::File(_))),
@@ -111,8 +116,7 @@ impl Feed {
     }
 
     /// Begins with what is newly wanted, drops what is not wanted any more.
-    fn reconcile(&mut self) {
-        let wanted = self.wanted.borrow_and_update().clone();
+    fn reconcile(&mut self, wanted: BTreeSet<Want>) {
         self.jobs.retain(|want, job| {
             let keep = wanted.contains(want);
             if let (false, Some(task)) = (keep, &job.task) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dashboard::feed::{Answer, CurveNews, Errors, LogTail, SweepNews, TrialsNews, Want};
+use crate::dashboard::feed::{Answer, CurveNews, Errors, Final, LogTail, SweepNews, TrialsNews, Want};
 use crate::dashboard::ledger::Ledger;
 use crate::protocol::Split;
 use crate::store::{Outline, Sample, SweepKey, SweepRecord};
@@ -17,6 +17,7 @@ pub struct Data {
     metrics: BTreeMap<(SweepKey, RunId), Vec<(Split, String)>>,
     records: BTreeMap<SweepKey, SweepRecord>,
     errors: BTreeMap<Want, Errors>,
+    finals: BTreeMap<Want, Vec<Final>>,
     logs: BTreeMap<RunId, LogTail>,
 }
 
@@ -48,6 +49,11 @@ impl Data {
         self.errors.get(want)
     }
 
+    /// By its [`Want::Finals`].
+    pub fn finals(&self, want: &Want) -> Option<&[Final]> {
+        self.finals.get(want).map(Vec::as_slice)
+    }
+
     /// Of a run of the open sweep.
     pub fn log(&self, run: RunId) -> Option<&LogTail> {
         self.logs.get(&run)
@@ -71,6 +77,7 @@ impl Data {
             }
             Answer::Record(record) => drop(self.records.insert(record.key, *record)),
             Answer::Errors(errors) => drop(self.errors.insert(want, *errors)),
+            Answer::Finals(finals) => drop(self.finals.insert(want, finals)),
             Answer::Log(tail) => {
                 let Want::Log { run, .. } = want else { return };
                 self.logs.insert(run, tail);
@@ -93,6 +100,7 @@ impl Data {
         self.metrics.retain(|(sweep, run), _| wanted.contains(&Want::Metrics(*sweep, *run)));
         self.records.retain(|sweep, _| wanted.contains(&Want::Record(*sweep)));
         self.errors.retain(|want, _| wanted.contains(want));
+        self.finals.retain(|want, _| wanted.contains(want));
         self.logs.retain(|run, _| wanted.iter().any(|want| matches!(want, Want::Log { run: of, .. } if of == run)));
     }
 

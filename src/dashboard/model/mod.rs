@@ -1,9 +1,13 @@
 //! What the dashboard knows and where the user is; `update` is all that changes it.
 
 mod command;
+mod compare;
 mod cursor;
 mod data;
+mod lanes;
 mod line;
+mod lineup;
+mod pairing;
 mod palette;
 mod sweeps;
 mod trial;
@@ -15,9 +19,12 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Size;
 
 pub use command::repeating;
+pub use compare::{CompareMsg, CompareView, OverFolds, Sheet, Source};
 pub use cursor::Cursor;
 pub use data::Data;
+pub use lanes::{Cell, LanesMsg, LanesView, Shape, cell, samples};
 pub use line::Line;
+pub use lineup::{Compared, Lineup, MOST_DRAWN, finals_of};
 pub use palette::{Entry, Palette, likeness};
 pub use sweeps::{Sweeps, SweepsMsg};
 pub use trial::{Page, Splits, TrialMsg, TrialView, id_of};
@@ -58,6 +65,8 @@ pub struct Model {
     pub sweeps: Sweeps,
     pub trials: Trials,
     pub trial: TrialView,
+    pub compare: CompareView,
+    pub lanes: LanesView,
 }
 
 /// What lies above a screen.
@@ -99,6 +108,8 @@ impl Model {
             sweeps: Sweeps::default(),
             trials: Trials::default(),
             trial: TrialView::default(),
+            compare: CompareView::default(),
+            lanes: LanesView::default(),
         }
     }
 
@@ -120,6 +131,15 @@ impl Model {
         {
             wants.extend(self.trial.wants(&self.data, outline, trial));
         }
+        match self.screen {
+            Screen::Compare => wants.extend(self.compare_wants()),
+            Screen::Lanes => {
+                if let Some((outline, ledger)) = self.open_sweep().zip(self.ledger()) {
+                    wants.extend(self.lanes.wants(outline, ledger));
+                }
+            }
+            Screen::Sweeps | Screen::Trials | Screen::Trial => {}
+        }
         wants
     }
 
@@ -138,7 +158,7 @@ impl Model {
             None => match self.screen {
                 Screen::Sweeps => self.sweeps.is_typing,
                 Screen::Trials => self.trials.is_typing,
-                Screen::Trial => false,
+                Screen::Trial | Screen::Compare | Screen::Lanes => false,
             },
         }
     }
@@ -168,13 +188,19 @@ impl Model {
     }
 
     fn open(&mut self, sweep: SweepKey) {
+        self.switch_to(sweep);
+        self.go(Screen::Trials);
+    }
+
+    /// The screens are about another sweep.
+    fn switch_to(&mut self, sweep: SweepKey) {
         if self.sweep != Some(sweep) {
             self.sweep = Some(sweep);
             self.trial_id = None;
             self.trials = Trials::default();
             self.trial = TrialView::default();
+            self.lanes = LanesView::default();
         }
-        self.go(Screen::Trials);
     }
 
     fn back(&mut self) {
@@ -214,8 +240,27 @@ impl Model {
                         self.trial.step(to, &self.data, sweep, trial);
                     }
                 }
+                Screen::Compare => self.step_compare(to),
+                Screen::Lanes => {
+                    if let Some(ledger) = ledger {
+                        self.lanes.step(to, ledger);
+                    }
+                }
             },
         }
+    }
+
+    /// Marks a trial for comparison, or takes the mark away.
+    fn mark(&mut self, sweep: SweepKey, trial: TrialId) {
+        if !self.marks.remove(&(sweep, trial)) {
+            self.marks.insert((sweep, trial));
+        }
+        self.compare.turn_to((!self.marks.is_empty()).then_some(Source::Trials));
+    }
+
+    fn mark_sweep(&mut self) {
+        self.sweeps.mark(&self.data);
+        self.compare.turn_to((!self.sweeps.marks.is_empty()).then_some(Source::Sweeps));
     }
 
     fn step_metrics(&mut self, to: Move) {
@@ -225,8 +270,11 @@ impl Model {
         }
     }
 
-    /// Those of the open trial.
+    /// Those of the open trial, or of what is compared.
     pub fn metrics(&self) -> Vec<String> {
+        if self.screen == Screen::Compare {
+            return self.compared_metrics();
+        }
         self.open_trial().map(|(outline, _, trial)| self.trial.metrics(&self.data, outline, trial)).unwrap_or_default()
     }
 }
@@ -258,10 +306,13 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
                 model.trial_id = Some(trial);
                 model.go(Screen::Trial);
             }
+            Msg::Sweeps(SweepsMsg::Mark) => model.mark_sweep(),
             Msg::Sweeps(msg) => next = model.sweeps.update(&msg, &model.data),
             Msg::Trials(msg) => next = trials_do(model, &msg),
             Msg::Trial(TrialMsg::Copy) => return copy(model),
             Msg::Trial(msg) => next = trial_does(model, &msg),
+            Msg::Compare(msg) => next = model.compare_does(&msg),
+            Msg::Lanes(msg) => next = lanes_do(model, &msg),
             Msg::Tick(now) => {
                 model.now = now;
                 model.toast.take_if(|toast| toast.until <= now);
@@ -276,7 +327,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
     model.sweeps.refresh(&model.data);
     if let Some(ledger) = model.sweep.and_then(|sweep| model.data.ledger(sweep)) {
         model.trials.refresh(ledger, model.now);
+        // ten thousand are not sorted for nobody
+        if model.screen == Screen::Lanes {
+            model.lanes.refresh(ledger, model.trials.rows(), model.trials.filter.text(), model.now);
+        }
     }
+    model.compare.refresh(&model.data);
     None
 }
 
@@ -311,21 +367,47 @@ fn copy(model: &mut Model) -> Option<Effect> {
     Some(Effect::Copy(command))
 }
 
+/// What concerns more than the lanes is done here.
+fn lanes_do(model: &mut Model, msg: &LanesMsg) -> Option<Msg> {
+    let sweep = model.sweep?;
+    let ledger = model.data.ledger(sweep)?;
+    match msg {
+        LanesMsg::Mark => {
+            let trial = model.lanes.selected(ledger)?.id;
+            model.lanes.step(Move::Down, ledger);
+            model.mark(sweep, trial);
+            return None;
+        }
+        LanesMsg::Open => {
+            let (trial, cell) = model.lanes.under(ledger)?;
+            if let Cell::Run(run) = cell {
+                model.trial.fold = trial.newest_runs().position(|its| its.fold == run.fold);
+            }
+        }
+        LanesMsg::Running if model.open_sweep().is_some_and(|outline| outline.running.is_empty()) => {
+            model.say("nothing runs now", false);
+            return None;
+        }
+        _ => {}
+    }
+    let ledger = model.data.ledger(sweep)?;
+    model.lanes.update(msg, ledger)
+}
+
 /// What concerns more than the list of trials is done here.
 fn trials_do(model: &mut Model, msg: &TrialsMsg) -> Option<Msg> {
     let sweep = model.sweep?;
     let ledger = model.data.ledger(sweep)?;
     match msg {
         TrialsMsg::Mark => {
-            let mark = (sweep, model.trials.selected(ledger)?.id);
-            if !model.marks.remove(&mark) {
-                model.marks.insert(mark);
-            }
+            let trial = model.trials.selected(ledger)?.id;
             model.trials.step(Move::Down, ledger);
+            model.mark(sweep, trial);
             None
         }
         TrialsMsg::Unmark => {
             model.marks.clear();
+            model.compare.turn_to(None);
             None
         }
         TrialsMsg::Columns => {
@@ -351,7 +433,7 @@ fn line(model: &mut Model) -> Option<&mut Line> {
         None => match model.screen {
             Screen::Sweeps => Some(&mut model.sweeps.filter),
             Screen::Trials => Some(&mut model.trials.filter),
-            Screen::Trial => None,
+            Screen::Trial | Screen::Compare | Screen::Lanes => None,
         },
     }
 }
@@ -426,7 +508,11 @@ fn choose(model: &mut Model, row: usize) -> Option<Msg> {
         }
         Some(Overlay::Metrics(_)) => {
             let metric = model.metrics().into_iter().nth(row);
-            model.trial.choose_metric(metric);
+            if model.screen == Screen::Compare {
+                model.compare.choose_metric(metric);
+            } else {
+                model.trial.choose_metric(metric);
+            }
             model.overlay = None;
         }
         Some(Overlay::Help(_) | Overlay::Palette(_)) | None => {}

@@ -272,7 +272,7 @@ enum Place {
     Text(String),
 }
 
-fn sort(rows: &mut [u32], ledger: &Ledger, by: Field, is_reversed: bool, now: Millis) {
+pub(super) fn sort(rows: &mut [u32], ledger: &Ledger, by: Field, is_reversed: bool, now: Millis) {
     let direction = |order: Ordering| if is_reversed { order.reverse() } else { order };
     let mut placed: Vec<(Option<Place>, u32)> =
         rows.iter().map(|row| (place(&ledger.trials[*row as usize], ledger, by, now), *row)).collect();

@@ -2,6 +2,7 @@
 
 use super::seen::Seen;
 use super::story::Story;
+use crate::dashboard::message::Screen;
 use crate::dashboard::theme::{Depth, Glyphs, Ground, Theme};
 
 const SIZES: [(u16, u16); 3] = [(120, 40), (100, 30), (60, 20)];
@@ -45,6 +46,39 @@ async fn trial() {
 }
 
 #[tokio::test]
+async fn lanes() {
+    check("lanes", &format!("<enter>{}", Screen::Lanes.number())).await;
+}
+
+#[tokio::test]
+async fn compare() {
+    check("compare", &format!("<enter>{}", Screen::Compare.number())).await;
+}
+
+#[tokio::test]
+async fn sheets_of_a_comparison() {
+    let compare = Screen::Compare.number();
+    let marked = format!("<enter>   {compare}");
+    let sheets = [
+        ("finished", "folds", format!("{marked}fj")),
+        ("finished", "parameters", format!("{marked}p")),
+        ("finished", "metrics", format!("{marked}v")),
+        ("finished", "each", format!("{marked}emt")),
+        ("finished", "sweeps", format!("  {compare}jj")),
+        ("failed", "folds", format!("<enter>  {compare}fj")),
+        ("running", "progress", format!("{marked}bx<left>")),
+    ];
+    for (state, sheet, keys) in sheets {
+        let story = story(state).await;
+        let mut seen = Seen::of(&story).await;
+        seen.press(&keys).await;
+        for (width, height) in SIZES {
+            insta::assert_snapshot!(format!("compare_{sheet}_{state}_{width}x{height}"), seen.frame(width, height).0);
+        }
+    }
+}
+
+#[tokio::test]
 async fn pages_of_a_trial() {
     for (state, page) in [("failed", "f"), ("finished", "f"), ("finished", "p"), ("finished", "e"), ("running", "e")] {
         let story = story(state).await;
@@ -61,7 +95,10 @@ async fn letters_alone_are_enough() {
     let story = Story::finished().await;
     let mut seen = Seen::of(&story).await;
     seen.model.theme = Theme { depth: Depth::Mono, ground: Ground::Light, glyphs: Glyphs::Ascii };
-    for (name, keys) in [("sweeps", ""), ("trials", "<enter>"), ("trial", "<enter>")] {
+    let (compare, lanes) = (Screen::Compare.number().to_string(), Screen::Lanes.number().to_string());
+    let screens =
+        [("sweeps", ""), ("trials", "<enter>"), ("trial", "<enter>"), ("compare", &compare), ("lanes", &lanes)];
+    for (name, keys) in screens {
         seen.press(keys).await;
         insta::assert_snapshot!(format!("ascii_{name}"), seen.frame(100, 30).0);
     }

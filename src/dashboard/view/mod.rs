@@ -1,6 +1,8 @@
 //! What is seen: functions of the model, and what a click on them means.
 
 mod bar;
+mod compare;
+mod lanes;
 mod overlay;
 mod sweeps;
 mod table;
@@ -59,6 +61,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) -> Zones {
         Screen::Sweeps => sweeps::render(frame, body, model, &mut zones),
         Screen::Trials => trials::render(frame, body, model, &mut zones),
         Screen::Trial => trial::render(frame, body, model, &mut zones),
+        Screen::Compare => compare::render(frame, body, model, &mut zones),
+        Screen::Lanes => lanes::render(frame, body, model, &mut zones),
     }
     draw_footer(frame, footer, model, &mut zones);
     overlay::render(frame, body, model, &mut zones);

@@ -116,7 +116,7 @@ fn columns(model: &Model, ledger: &Ledger) -> (Vec<Field>, Vec<Column>) {
         .unzip()
 }
 
-fn sort_sign(theme: Theme, is_reversed: bool) -> &'static str {
+pub(super) fn sort_sign(theme: Theme, is_reversed: bool) -> &'static str {
     match (theme.glyphs, is_reversed) {
         (Glyphs::Ascii, false) => " v",
         (Glyphs::Ascii, true) => " ^",
@@ -183,7 +183,7 @@ fn cell<'a>(
 }
 
 /// Mean and standard error, and whether it can be told from the best; of an open trial what there is so far.
-fn score<'a>(theme: Theme, ledger: &Ledger, trial: &Trial) -> Vec<Span<'a>> {
+pub(super) fn score<'a>(theme: Theme, ledger: &Ledger, trial: &Trial) -> Vec<Span<'a>> {
     let Some(score) = trial.score else {
         let so_far = trial.score_so_far().map(|score| format!("({})", format::score(score)));
         return vec![Span::styled(so_far.unwrap_or_default(), theme.dim())];
