@@ -105,6 +105,12 @@ fn ishigami_s_indices_are_found() {
     let alone: f64 = truth.iter().map(|(alone, _)| alone).sum();
     assert!((insight.interactions.median - (1.0 - alone)).abs() < 0.08, "{:?}", insight.interactions);
     assert!(insight.known > 0.8 && insight.noise < 0.1, "{} {}", insight.known, insight.noise);
+    let asked = pair(&search, &history, ["c", "a"]).expect("is told");
+    assert_eq!(asked.parameters, ["c", "a"]);
+    let told =
+        insight.pairs.iter().find(|pair| pair.parameters.iter().all(|name| name != "b")).expect("is among three");
+    assert!((asked.interaction.median - told.interaction.median).abs() < 1e-9, "{asked:?}");
+    assert_eq!(pair(&search, &history, ["a", "none"]).err(), Some(Unknown::NoParameter));
     // only `a` and `c` do something together
     for pair in &insight.pairs {
         let together = pair.parameters.iter().all(|name| name != "b");
