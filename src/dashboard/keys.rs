@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::message::{Move, Msg, Screen};
-use super::model::{Model, Page, SweepsMsg, TrialMsg, TrialsMsg};
+use super::model::{Model, Page, Panel, SearchMsg, SweepsMsg, TrialMsg, TrialsMsg};
 
 /// Keys that do the same.
 #[derive(Debug)]
@@ -108,12 +108,38 @@ static TRIAL: &[Binding] = &[
     quiet(&[Char('Y')], Msg::Trial(TrialMsg::Copy), "copy the command that repeats the trial (on its page)"),
 ];
 
+static SEARCH: &[Binding] = &[
+    quiet(
+        &[Char('o')],
+        Msg::Search(SearchMsg::Panel(Panel::Overview)),
+        "best so far, what is left to gain, what is next",
+    ),
+    quiet(&[Char('i')], Msg::Search(SearchMsg::Panel(Panel::Importance)), "how much each parameter matters"),
+    quiet(&[Char('s')], Msg::Search(SearchMsg::Panel(Panel::Slice)), "one parameter against the score"),
+    quiet(&[Char('c')], Msg::Search(SearchMsg::Panel(Panel::Contour)), "two parameters and the score"),
+    quiet(&[Char('p')], Msg::Search(SearchMsg::Panel(Panel::Parallel)), "all parameters, a line a trial"),
+    bind(&[Char(']')], Msg::Search(SearchMsg::NextPanel), "page", "the next of these pages"),
+    quiet(&[Char('[')], Msg::Search(SearchMsg::PreviousPanel), "the page before"),
+    bind(
+        &[Code(KeyCode::Enter)],
+        Msg::Search(SearchMsg::Open),
+        "open",
+        "the trial under the cursor; the slice of a parameter; its contour with the most important other",
+    ),
+    bind(&[Char('r')], Msg::Search(SearchMsg::Regret), "regret", "scores, or how far below the best they still were"),
+    bind(&[Char('x')], Msg::Search(SearchMsg::Swap), "swap", "contour: one axis for the other"),
+    bind(&[Char(' ')], Msg::Search(SearchMsg::Brush), "range", "parallel: only trials in a range of this axis"),
+    quiet(&[Char('+'), Char('=')], Msg::Search(SearchMsg::Widen), "parallel: a wider range"),
+    quiet(&[Char('-')], Msg::Search(SearchMsg::Narrow), "parallel: a narrower range"),
+];
+
 /// The keys of one screen.
 pub fn of_screen(screen: Screen) -> &'static [Binding] {
     match screen {
         Screen::Sweeps => SWEEPS,
         Screen::Trials => TRIALS,
         Screen::Trial => TRIAL,
+        Screen::Search => SEARCH,
     }
 }
 

@@ -4,7 +4,7 @@ use crossterm::event::KeyEvent;
 use ratatui::layout::Size;
 
 use super::feed::{Answer, Want};
-use super::model::{SweepsMsg, TrialMsg, TrialsMsg};
+use super::model::{SearchMsg, SweepsMsg, TrialMsg, TrialsMsg};
 use crate::store::{Millis, SweepKey};
 use crate::sweep::TrialId;
 
@@ -36,6 +36,7 @@ pub enum Msg {
     Sweeps(SweepsMsg),
     Trials(TrialsMsg),
     Trial(TrialMsg),
+    Search(SearchMsg),
     Tick(Millis),
     Resized(Size),
     /// What the feed has found out.
@@ -67,16 +68,18 @@ pub enum Screen {
     Sweeps,
     Trials,
     Trial,
+    Search,
 }
 
 impl Screen {
-    pub const ALL: &[Self] = &[Self::Sweeps, Self::Trials, Self::Trial];
+    pub const ALL: &[Self] = &[Self::Sweeps, Self::Trials, Self::Trial, Self::Search];
 
     pub fn title(self) -> &'static str {
         match self {
             Self::Sweeps => "Sweeps",
             Self::Trials => "Trials",
             Self::Trial => "Trial",
+            Self::Search => "Search",
         }
     }
 

@@ -16,7 +16,9 @@ mod statements;
 mod writer;
 
 pub use error::StoreError;
-pub use follow::{Confused, Head, Improvement, Mistake, Outline, RunRecord, Sample, Snapshot, TrialRecord, Watch};
+pub use follow::{
+    Confused, Extent, Head, Improvement, Mistake, Outline, RunRecord, Sample, Snapshot, TrialRecord, Watch,
+};
 pub use layout::{fold_directory, log_path, sweep_directory};
 pub use query::{Cell, Column, Table, View, schema};
 pub use read::Reader;

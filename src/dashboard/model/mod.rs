@@ -5,6 +5,7 @@ mod cursor;
 mod data;
 mod line;
 mod palette;
+mod search;
 mod sweeps;
 mod trial;
 mod trials;
@@ -19,6 +20,7 @@ pub use cursor::Cursor;
 pub use data::Data;
 pub use line::Line;
 pub use palette::{Entry, Palette, likeness};
+pub use search::{Panel, SearchMsg, SearchView, of_space, spec, told};
 pub use sweeps::{Sweeps, SweepsMsg};
 pub use trial::{Page, Splits, TrialMsg, TrialView, id_of};
 pub use trials::{Trials, TrialsMsg, name_of};
@@ -58,6 +60,7 @@ pub struct Model {
     pub sweeps: Sweeps,
     pub trials: Trials,
     pub trial: TrialView,
+    pub search: SearchView,
 }
 
 /// What lies above a screen.
@@ -99,6 +102,7 @@ impl Model {
             sweeps: Sweeps::default(),
             trials: Trials::default(),
             trial: TrialView::default(),
+            search: SearchView::default(),
         }
     }
 
@@ -120,6 +124,11 @@ impl Model {
         {
             wants.extend(self.trial.wants(&self.data, outline, trial));
         }
+        if self.screen == Screen::Search
+            && let Some(sweep) = self.sweep
+        {
+            wants.extend(self.search.wants(&self.data, sweep));
+        }
         wants
     }
 
@@ -138,7 +147,7 @@ impl Model {
             None => match self.screen {
                 Screen::Sweeps => self.sweeps.is_typing,
                 Screen::Trials => self.trials.is_typing,
-                Screen::Trial => false,
+                Screen::Trial | Screen::Search => false,
             },
         }
     }
@@ -173,6 +182,7 @@ impl Model {
             self.trial_id = None;
             self.trials = Trials::default();
             self.trial = TrialView::default();
+            self.search = SearchView::default();
         }
         self.go(Screen::Trials);
     }
@@ -212,6 +222,11 @@ impl Model {
                     let trial = self.trial_id.and_then(|trial| ledger?.trial(trial));
                     if let (Some(sweep), Some(trial)) = (self.sweep, trial) {
                         self.trial.step(to, &self.data, sweep, trial);
+                    }
+                }
+                Screen::Search => {
+                    if let (Some(sweep), Some(ledger)) = (self.sweep, ledger) {
+                        self.search.step(to, &self.data, sweep, ledger);
                     }
                 }
             },
@@ -262,6 +277,11 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
             Msg::Trials(msg) => next = trials_do(model, &msg),
             Msg::Trial(TrialMsg::Copy) => return copy(model),
             Msg::Trial(msg) => next = trial_does(model, &msg),
+            Msg::Search(msg) => {
+                if let Some((sweep, ledger)) = model.sweep.and_then(|sweep| Some((sweep, model.data.ledger(sweep)?))) {
+                    next = model.search.update(&msg, &model.data, sweep, ledger);
+                }
+            }
             Msg::Tick(now) => {
                 model.now = now;
                 model.toast.take_if(|toast| toast.until <= now);
@@ -351,7 +371,7 @@ fn line(model: &mut Model) -> Option<&mut Line> {
         None => match model.screen {
             Screen::Sweeps => Some(&mut model.sweeps.filter),
             Screen::Trials => Some(&mut model.trials.filter),
-            Screen::Trial => None,
+            Screen::Trial | Screen::Search => None,
         },
     }
 }

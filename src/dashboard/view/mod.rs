@@ -2,6 +2,7 @@
 
 mod bar;
 mod overlay;
+mod search;
 mod sweeps;
 mod table;
 mod trial;
@@ -59,6 +60,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) -> Zones {
         Screen::Sweeps => sweeps::render(frame, body, model, &mut zones),
         Screen::Trials => trials::render(frame, body, model, &mut zones),
         Screen::Trial => trial::render(frame, body, model, &mut zones),
+        Screen::Search => search::render(frame, body, model, &mut zones),
     }
     draw_footer(frame, footer, model, &mut zones);
     overlay::render(frame, body, model, &mut zones);
