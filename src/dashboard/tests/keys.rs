@@ -5,7 +5,7 @@ use ratatui::layout::Position;
 use super::seen::Seen;
 use super::story::Story;
 use crate::dashboard::message::{Effect, Screen};
-use crate::dashboard::model::update;
+use crate::dashboard::model::{Panel, SearchView, update};
 use crate::sweep::TrialId;
 
 impl Seen {
@@ -171,4 +171,51 @@ async fn a_log_is_followed() {
     }
     seen.press("<left>").await;
     assert!(seen.frame(100, 30).0.contains("run 4/0"));
+}
+
+#[tokio::test]
+async fn a_search_is_walked_through() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    let search = Screen::Search.number();
+    seen.press(&format!("<enter>{search}")).await;
+    assert!(seen.frame(120, 40).0.contains("would be next: learning_rate="));
+    // the trial under the cursor is gone into, and comes back
+    seen.press("<right>").await;
+    assert!(seen.frame(120, 40).0.contains("trial 3 "));
+    seen.press("<enter>").await;
+    assert_eq!((seen.model.screen, seen.model.trial_id), (Screen::Trial, Some(TrialId(3))));
+    seen.press("<esc>i").await;
+    let chosen = |seen: &Seen| {
+        let sweep = seen.model.sweep.expect("is open");
+        let known = SearchView::parameters(&seen.model.data, sweep);
+        (known.len(), known[seen.model.search.parameter(&known)].clone(), seen.model.search.pair(&seen.model.data, sweep))
+    };
+    let (count, foremost, _) = chosen(&seen);
+    assert_eq!(count, 4);
+    seen.press("<down><enter>").await;
+    let (_, second, _) = chosen(&seen);
+    assert_ne!(second, foremost);
+    assert_eq!(seen.model.search.panel, Panel::Slice);
+    // a pair that is not among the foremost is computed when it is asked for
+    seen.press("<enter>").await;
+    assert_eq!(chosen(&seen).2, Some([second.clone(), foremost.clone()]));
+    for _ in 0..2 {
+        seen.press("<down>").await;
+        let [across, up] = chosen(&seen).2.expect("four vary");
+        assert_eq!(across, second);
+        assert_ne!(up, second);
+        assert!(seen.frame(120, 40).0.contains("together"), "{across} {up}");
+    }
+    let before = chosen(&seen).2.expect("four vary");
+    seen.press("x").await;
+    assert_eq!(chosen(&seen).2, Some([before[1].clone(), before[0].clone()]));
+    // a range of an axis: of learning rates, the upper quarter
+    seen.press("p<left> ").await;
+    let (ranged, _) = seen.frame(120, 40);
+    assert!(ranged.contains(" of 8 trials, mean"), "{ranged}");
+    seen.press("<right>").await;
+    assert_eq!(seen.model.search.brush, None);
+    seen.press("]").await;
+    assert_eq!(seen.model.search.panel, Panel::Overview);
 }

@@ -96,7 +96,8 @@ fn ishigami_s_indices_are_found() {
     let history = history(&space, 200, score);
     let scale = scale(&history);
     let truth = indices(|u: [f64; 3]| scale.to_process(ishigami(u)));
-    let insight = told(&search(space), &history);
+    let search = search(space);
+    let insight = told(&search, &history);
     for (name, (alone, total)) in ["a", "b", "c"].into_iter().zip(truth) {
         let found = of(&insight, name);
         let near = |found: Interval, truth: f64| (found.median - truth).abs() < 0.06;
