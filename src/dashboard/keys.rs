@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::message::{Move, Msg, Screen};
-use super::model::{CompareMsg, LanesMsg, Model, Page, Sheet, SweepsMsg, TrialMsg, TrialsMsg};
+use super::model::{CompareMsg, LanesMsg, Model, Page, Panel, SearchMsg, Sheet, SweepsMsg, TrialMsg, TrialsMsg};
 
 /// Keys that do the same.
 #[derive(Debug)]
@@ -145,6 +145,31 @@ static LANES: &[Binding] = &[
     bind(&[Char(' ')], Msg::Lanes(LanesMsg::Mark), "mark", "mark the trial to compare it"),
 ];
 
+static SEARCH: &[Binding] = &[
+    quiet(
+        &[Char('o')],
+        Msg::Search(SearchMsg::Panel(Panel::Overview)),
+        "best so far, what is left to gain, what is next",
+    ),
+    quiet(&[Char('i')], Msg::Search(SearchMsg::Panel(Panel::Importance)), "how much each parameter matters"),
+    quiet(&[Char('s')], Msg::Search(SearchMsg::Panel(Panel::Slice)), "one parameter against the score"),
+    quiet(&[Char('c')], Msg::Search(SearchMsg::Panel(Panel::Contour)), "two parameters and the score"),
+    quiet(&[Char('p')], Msg::Search(SearchMsg::Panel(Panel::Parallel)), "all parameters, a line a trial"),
+    bind(&[Char(']')], Msg::Search(SearchMsg::NextPanel), "page", "the next of these pages"),
+    quiet(&[Char('[')], Msg::Search(SearchMsg::PreviousPanel), "the page before"),
+    bind(
+        &[Code(KeyCode::Enter)],
+        Msg::Search(SearchMsg::Open),
+        "open",
+        "the trial under the cursor; the slice of a parameter; its contour with the most important other",
+    ),
+    bind(&[Char('r')], Msg::Search(SearchMsg::Regret), "regret", "scores, or how far below the best they still were"),
+    bind(&[Char('x')], Msg::Search(SearchMsg::Swap), "swap", "contour: one axis for the other"),
+    bind(&[Char(' ')], Msg::Search(SearchMsg::Brush), "range", "parallel: only trials in a range of this axis"),
+    quiet(&[Char('+'), Char('=')], Msg::Search(SearchMsg::Widen), "parallel: a wider range"),
+    quiet(&[Char('-')], Msg::Search(SearchMsg::Narrow), "parallel: a narrower range"),
+];
+
 /// The keys of one screen.
 pub fn of_screen(screen: Screen) -> &'static [Binding] {
     match screen {
@@ -153,6 +178,7 @@ pub fn of_screen(screen: Screen) -> &'static [Binding] {
         Screen::Trial => TRIAL,
         Screen::Compare => COMPARE,
         Screen::Lanes => LANES,
+        Screen::Search => SEARCH,
     }
 }
 

@@ -4,7 +4,7 @@ use crossterm::event::KeyEvent;
 use ratatui::layout::Size;
 
 use super::feed::{Answer, Want};
-use super::model::{CompareMsg, LanesMsg, SweepsMsg, TrialMsg, TrialsMsg};
+use super::model::{CompareMsg, LanesMsg, SearchMsg, SweepsMsg, TrialMsg, TrialsMsg};
 use crate::store::{Millis, SweepKey};
 use crate::sweep::TrialId;
 
@@ -38,6 +38,7 @@ pub enum Msg {
     Trial(TrialMsg),
     Compare(CompareMsg),
     Lanes(LanesMsg),
+    Search(SearchMsg),
     Tick(Millis),
     Resized(Size),
     /// What the feed has found out.
@@ -70,11 +71,12 @@ pub enum Screen {
     Trials,
     Trial,
     Compare,
+    Search,
     Lanes,
 }
 
 impl Screen {
-    pub const ALL: &[Self] = &[Self::Sweeps, Self::Trials, Self::Trial, Self::Compare, Self::Lanes];
+    pub const ALL: &[Self] = &[Self::Sweeps, Self::Trials, Self::Trial, Self::Compare, Self::Search, Self::Lanes];
 
     pub fn title(self) -> &'static str {
         match self {
@@ -83,6 +85,7 @@ impl Screen {
             Self::Trial => "Trial",
             Self::Compare => "Compare",
             Self::Lanes => "Lanes",
+            Self::Search => "Search",
         }
     }
 

@@ -74,6 +74,19 @@ pub struct Improvement {
     pub at: Millis,
 }
 
+/// How far a sweep has gone, for who has computed something of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Trials that were proposed, the baseline too.
+    pub proposed: u32,
+    /// Trials that have ended.
+    pub ended: u32,
+    /// Trials that count in nothing, as somebody said so.
+    pub excluded: u32,
+    /// Folds that have finished.
+    pub runs: u32,
+}
+
 /// All trials and runs of a sweep, as they are after the fact before `next_seq`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -204,6 +217,20 @@ impl Reader {
         read.await.map_err(failed(&self.path, "read"))
     }
 
+    /// Whether there is anything new to compute from.
+    pub async fn extent(&self, sweep: SweepKey) -> Result<Extent, StoreError> {
+        let read = async {
+            let row = sqlx::query(EXTENT).bind(sweep.0).fetch_one(&self.pool).await?;
+            Ok(Extent {
+                proposed: row.try_get(0)?,
+                ended: row.try_get(1)?,
+                excluded: row.try_get(2)?,
+                runs: row.try_get(3)?,
+            })
+        };
+        read.await.map_err(failed(&self.path, "read"))
+    }
+
     /// Everything that the facts of a sweep tell, without reading them.
     pub async fn snapshot(&self, sweep: SweepKey) -> Result<Snapshot, StoreError> {
         let read = async {
@@ -292,6 +319,12 @@ impl Reader {
 const HEADS: &str = "\
     select id, state, why, converged, ended_ms, session_ms, touched_ms, spent_ms, \
     coalesce((select max(seq) + 1 from fact where sweep = sweep.id), 0) as next_seq from sweep order by id";
+
+const EXTENT: &str = "\
+    select count(*), coalesce(sum(state not in ('waiting', 'running')), 0), coalesce(sum(excluded), 0), \
+    (select count(*) from trial t join run r on r.trial = t.id \
+    where t.sweep = ?1 and r.fold >= 0 and r.state = 'finished') \
+    from trial where sweep = ?1";
 
 const SHAPE: &str = "\
     select direction, folds, coalesce((select max(seq) + 1 from fact where sweep = sweep.id), 0) as next_seq \

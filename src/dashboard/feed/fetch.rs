@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use thiserror::Error;
+use tokio::time::Instant;
 
-use super::{Answer, Errors, LogTail, Want, finals};
+use super::{Answer, Errors, LogTail, Want, finals, study};
 use crate::dashboard::ledger::Ledger;
 use crate::protocol::Split;
-use crate::store::{Head, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path};
+use crate::spec::Problems;
+use crate::store::{Extent, Head, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path};
 use crate::sweep::RunId;
 
 #[derive(Debug, Error)]
@@ -16,6 +18,8 @@ pub enum FeedError {
     Store(#[from] StoreError),
     #[error("a computation of the dashboard has failed")]
     Computation(#[from] tokio::task::JoinError),
+    #[error("the sweep file cannot be understood")]
+    Spec(#[from] Problems),
 }
 
 /// How far a want has been answered.
@@ -31,6 +35,11 @@ pub(super) enum Cursor {
     Names(Vec<(Split, String)>),
     /// Bytes of a file.
     File(u64),
+    /// How far a sweep went that something was computed of, and when that may be done again.
+    Extent {
+        known: Extent,
+        rest: Instant,
+    },
     /// Nothing will change it.
     Done,
 }
@@ -77,6 +86,23 @@ pub(super) async fn fetch(reader: &Reader, want: &Want, cursor: Cursor) -> Fetch
             Ok((Some(Answer::Finals(finals)), Cursor::Done))
         }
         Want::Log { sweep, run } => log(reader, sweep, *run, cursor).await,
+        Want::Spec(sweep) => {
+            let record = reader.record(*sweep).await?;
+            let spec = study::spec_of(&record).map(Box::new).map_err(|problems| problems.to_string());
+            Ok((Some(Answer::Spec(spec)), Cursor::Done))
+        }
+        Want::Outlook(sweep) => {
+            let (told, cursor) = study::outlook(reader, *sweep, cursor).await?;
+            Ok((told.map(|told| Answer::Outlook(Box::new(told))), cursor))
+        }
+        Want::Insight(sweep) => {
+            let (told, cursor) = study::insights(reader, *sweep, cursor).await?;
+            Ok((told.map(|told| Answer::Insight(Box::new(told))), cursor))
+        }
+        Want::Pair(sweep, parameters) => {
+            let (told, cursor) = study::pairs(reader, *sweep, parameters.clone(), cursor).await?;
+            Ok((told.map(|told| Answer::Pair(Box::new(told))), cursor))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod errors;
 mod fetch;
 mod finals;
 mod log;
+mod study;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +21,12 @@ use fetch::{Cursor, Fetched, fetch};
 pub use fetch::{CurveNews, FeedError, SweepNews, TrialsNews};
 pub use finals::Final;
 pub use log::LogTail;
+pub use study::{Outlook, Study, Told};
 
 use super::message::Msg;
 use crate::protocol::Split;
+use crate::search::insight::{Insight, Pair};
+use crate::spec::Spec;
 use crate::store::{Reader, StoreError, SweepKey, SweepRecord};
 use crate::sweep::{RunId, TrialId};
 
@@ -45,6 +49,14 @@ pub enum Want {
     Finals { sweep: SweepKey, trial: TrialId, folds: usize },
     /// The end of what a run has printed, by the name of its sweep.
     Log { sweep: String, run: RunId },
+    /// The sweep file, understood.
+    Spec(SweepKey),
+    /// The next point, and what can still be gained.
+    Outlook(SweepKey),
+    /// What the scores say of the parameters.
+    Insight(SweepKey),
+    /// And of two of them together.
+    Pair(SweepKey, [String; 2]),
 }
 
 /// What has been found out: all of it at first, then what is new.
@@ -58,6 +70,11 @@ pub enum Answer {
     Errors(Box<Errors>),
     Finals(Vec<Final>),
     Log(LogTail),
+    /// Or why it cannot be understood.
+    Spec(Result<Box<Spec>, String>),
+    Outlook(Box<Study<Outlook>>),
+    Insight(Box<Told<Insight>>),
+    Pair(Box<Told<Pair>>),
 }
 
 /// Files are looked at so often, as nothing tells of them.

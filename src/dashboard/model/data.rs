@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dashboard::feed::{Answer, CurveNews, Errors, Final, LogTail, SweepNews, TrialsNews, Want};
+use crate::dashboard::feed::{
+    Answer, CurveNews, Errors, Final, LogTail, Outlook, Study, SweepNews, Told, TrialsNews, Want,
+};
 use crate::dashboard::ledger::Ledger;
 use crate::protocol::Split;
+use crate::search::insight::{Insight, Pair};
+use crate::spec::Spec;
 use crate::store::{Outline, Sample, SweepKey, SweepRecord};
 use crate::sweep::RunId;
 
@@ -19,6 +23,10 @@ pub struct Data {
     errors: BTreeMap<Want, Errors>,
     finals: BTreeMap<Want, Vec<Final>>,
     logs: BTreeMap<RunId, LogTail>,
+    specs: BTreeMap<SweepKey, Result<Box<Spec>, String>>,
+    outlooks: BTreeMap<SweepKey, Study<Outlook>>,
+    insights: BTreeMap<SweepKey, Told<Insight>>,
+    pairs: BTreeMap<Want, Told<Pair>>,
 }
 
 impl Data {
@@ -59,6 +67,24 @@ impl Data {
         self.logs.get(&run)
     }
 
+    /// The sweep file, or why it cannot be understood; none before it is read.
+    pub fn spec(&self, sweep: SweepKey) -> Option<&Result<Box<Spec>, String>> {
+        self.specs.get(&sweep)
+    }
+
+    pub fn outlook(&self, sweep: SweepKey) -> Option<&Study<Outlook>> {
+        self.outlooks.get(&sweep)
+    }
+
+    pub fn insight(&self, sweep: SweepKey) -> Option<&Told<Insight>> {
+        self.insights.get(&sweep)
+    }
+
+    /// By its [`Want::Pair`].
+    pub fn pair(&self, want: &Want) -> Option<&Told<Pair>> {
+        self.pairs.get(want)
+    }
+
     pub(super) fn take(&mut self, want: Want, answer: Answer) {
         match answer {
             Answer::Sweeps(news) => self.take_sweeps(news),
@@ -82,6 +108,19 @@ impl Data {
                 let Want::Log { run, .. } = want else { return };
                 self.logs.insert(run, tail);
             }
+            Answer::Spec(spec) => {
+                let Want::Spec(sweep) = want else { return };
+                self.specs.insert(sweep, spec);
+            }
+            Answer::Outlook(outlook) => {
+                let Want::Outlook(sweep) = want else { return };
+                self.outlooks.insert(sweep, *outlook);
+            }
+            Answer::Insight(insight) => {
+                let Want::Insight(sweep) = want else { return };
+                self.insights.insert(sweep, *insight);
+            }
+            Answer::Pair(pair) => drop(self.pairs.insert(want, *pair)),
             Answer::Curve(CurveNews { after: None, samples }) => drop(self.curves.insert(want, samples)),
             Answer::Curve(CurveNews { after, samples }) => {
                 if let Some(curve) = self.curves.get_mut(&want)
@@ -101,6 +140,12 @@ impl Data {
         self.records.retain(|sweep, _| wanted.contains(&Want::Record(*sweep)));
         self.errors.retain(|want, _| wanted.contains(want));
         self.finals.retain(|want, _| wanted.contains(want));
+        // what took long to compute is shown until it has been computed anew
+        let is_open = |sweep: &SweepKey| wanted.contains(&Want::Trials(*sweep));
+        self.specs.retain(|sweep, _| is_open(sweep));
+        self.outlooks.retain(|sweep, _| is_open(sweep));
+        self.insights.retain(|sweep, _| is_open(sweep));
+        self.pairs.retain(|want, _| matches!(want, Want::Pair(sweep, _) if is_open(sweep)));
         self.logs.retain(|run, _| wanted.iter().any(|want| matches!(want, Want::Log { run: of, .. } if of == run)));
     }
 

@@ -9,6 +9,7 @@ mod line;
 mod lineup;
 mod pairing;
 mod palette;
+mod search;
 mod sweeps;
 mod trial;
 mod trials;
@@ -26,6 +27,7 @@ pub use lanes::{Cell, LanesMsg, LanesView, Shape, cell, samples};
 pub use line::Line;
 pub use lineup::{Compared, Lineup, MOST_DRAWN, finals_of};
 pub use palette::{Entry, Palette, likeness};
+pub use search::{Panel, SearchMsg, SearchView, of_space, spec, told};
 pub use sweeps::{Sweeps, SweepsMsg};
 pub use trial::{Page, Splits, TrialMsg, TrialView, id_of};
 pub use trials::{Trials, TrialsMsg, name_of};
@@ -67,6 +69,7 @@ pub struct Model {
     pub trial: TrialView,
     pub compare: CompareView,
     pub lanes: LanesView,
+    pub search: SearchView,
 }
 
 /// What lies above a screen.
@@ -110,6 +113,7 @@ impl Model {
             trial: TrialView::default(),
             compare: CompareView::default(),
             lanes: LanesView::default(),
+            search: SearchView::default(),
         }
     }
 
@@ -138,6 +142,11 @@ impl Model {
                     wants.extend(self.lanes.wants(outline, ledger));
                 }
             }
+            Screen::Search => {
+                if let Some(sweep) = self.sweep {
+                    wants.extend(self.search.wants(&self.data, sweep));
+                }
+            }
             Screen::Sweeps | Screen::Trials | Screen::Trial => {}
         }
         wants
@@ -158,7 +167,7 @@ impl Model {
             None => match self.screen {
                 Screen::Sweeps => self.sweeps.is_typing,
                 Screen::Trials => self.trials.is_typing,
-                Screen::Trial | Screen::Compare | Screen::Lanes => false,
+                Screen::Trial | Screen::Compare | Screen::Search | Screen::Lanes => false,
             },
         }
     }
@@ -200,6 +209,7 @@ impl Model {
             self.trials = Trials::default();
             self.trial = TrialView::default();
             self.lanes = LanesView::default();
+            self.search = SearchView::default();
         }
     }
 
@@ -244,6 +254,11 @@ impl Model {
                 Screen::Lanes => {
                     if let Some(ledger) = ledger {
                         self.lanes.step(to, ledger);
+                    }
+                }
+                Screen::Search => {
+                    if let (Some(sweep), Some(ledger)) = (self.sweep, ledger) {
+                        self.search.step(to, &self.data, sweep, ledger);
                     }
                 }
             },
@@ -313,6 +328,11 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
             Msg::Trial(msg) => next = trial_does(model, &msg),
             Msg::Compare(msg) => next = model.compare_does(&msg),
             Msg::Lanes(msg) => next = lanes_do(model, &msg),
+            Msg::Search(msg) => {
+                if let Some((sweep, ledger)) = model.sweep.and_then(|sweep| Some((sweep, model.data.ledger(sweep)?))) {
+                    next = model.search.update(&msg, &model.data, sweep, ledger);
+                }
+            }
             Msg::Tick(now) => {
                 model.now = now;
                 model.toast.take_if(|toast| toast.until <= now);
@@ -433,7 +453,7 @@ fn line(model: &mut Model) -> Option<&mut Line> {
         None => match model.screen {
             Screen::Sweeps => Some(&mut model.sweeps.filter),
             Screen::Trials => Some(&mut model.trials.filter),
-            Screen::Trial | Screen::Compare | Screen::Lanes => None,
+            Screen::Trial | Screen::Compare | Screen::Search | Screen::Lanes => None,
         },
     }
 }

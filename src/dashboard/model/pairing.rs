@@ -26,7 +26,8 @@ impl Folds {
             return Err("an old sweep file is not understood".to_owned());
         };
         if own != its {
-            return Err(format!("other folds: {}, {}", said(own), said(its)));
+            let with = own.stratify != its.stratify;
+            return Err(format!("other folds: {}, {}", said(own, with), said(its, with)));
         }
         if (&self.data_sha256, self.documents) != (&other.data_sha256, other.documents) {
             return Err("other data".to_owned());
@@ -35,8 +36,12 @@ impl Folds {
     }
 }
 
-fn said(plan: &FoldPlan) -> String {
-    let stratified = if plan.stratify { "" } else { ", not stratified" };
+fn said(plan: &FoldPlan, with_stratification: bool) -> String {
+    let stratified = match (with_stratification, plan.stratify) {
+        (false, _) => "",
+        (true, true) => " stratified",
+        (true, false) => " not stratified",
+    };
     format!("{} x {} of seed {}{stratified}", plan.repeats, plan.k, plan.seed)
 }
 

@@ -5,7 +5,7 @@ use ratatui::layout::Position;
 use super::seen::Seen;
 use super::story::Story;
 use crate::dashboard::message::{Effect, Screen};
-use crate::dashboard::model::update;
+use crate::dashboard::model::{Panel, SearchView, update};
 use crate::sweep::TrialId;
 
 impl Seen {
@@ -221,13 +221,13 @@ async fn others_are_measured_against_the_reference() {
 }
 
 #[tokio::test]
-async fn sweeps_whose_folds_are_not_known_are_not_paired() {
+async fn sweeps_of_other_folds_are_not_paired() {
     let story = Story::finished().await;
     let mut seen = Seen::of(&story).await;
     seen.press(&format!("  {}jj", Screen::Compare.number())).await;
-    // the sweep files of the story are none
     let (frame, _) = seen.frame(120, 40);
-    assert!(frame.contains("not paired with lr/2: an old sweep file is not understood"), "{frame}");
+    let why = "not paired with lr/2: other folds: 1 x 5 of seed 17, 1 x 5 of seed 3";
+    assert!(frame.contains(why), "{frame}");
 }
 
 #[tokio::test]
@@ -258,4 +258,55 @@ async fn lanes_lead_to_what_runs() {
     seen.press("b<right><enter>").await;
     assert_eq!((seen.model.screen, seen.model.trial_id), (Screen::Trial, Some(TrialId(2))));
     assert_eq!(seen.model.trial.fold, Some(3));
+}
+
+#[tokio::test]
+async fn a_search_is_walked_through() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    let search = Screen::Search.number();
+    seen.press(&format!("<enter>{search}")).await;
+    assert!(seen.frame(120, 40).0.contains("would be next: learning_rate="));
+    // the trial under the cursor is gone into, and comes back
+    seen.press("<right>").await;
+    assert!(seen.frame(120, 40).0.contains("trial 3 "));
+    seen.press("<enter>").await;
+    assert_eq!((seen.model.screen, seen.model.trial_id), (Screen::Trial, Some(TrialId(3))));
+    seen.press("<esc>i").await;
+    let chosen = |seen: &Seen| {
+        let sweep = seen.model.sweep.expect("is open");
+        let known = SearchView::parameters(&seen.model.data, sweep);
+        (
+            known.len(),
+            known[seen.model.search.parameter(&known)].clone(),
+            seen.model.search.pair(&seen.model.data, sweep),
+        )
+    };
+    let (count, foremost, _) = chosen(&seen);
+    assert_eq!(count, 4);
+    seen.press("<down><enter>").await;
+    let (_, second, _) = chosen(&seen);
+    assert_ne!(second, foremost);
+    assert_eq!(seen.model.search.panel, Panel::Slice);
+    // a pair that is not among the foremost is computed when it is asked for
+    seen.press("<enter>").await;
+    assert_eq!(chosen(&seen).2, Some([second.clone(), foremost.clone()]));
+    for _ in 0..2 {
+        seen.press("<down>").await;
+        let [across, up] = chosen(&seen).2.expect("four vary");
+        assert_eq!(across, second);
+        assert_ne!(up, second);
+        assert!(seen.frame(120, 40).0.contains("together"), "{across} {up}");
+    }
+    let before = chosen(&seen).2.expect("four vary");
+    seen.press("x").await;
+    assert_eq!(chosen(&seen).2, Some([before[1].clone(), before[0].clone()]));
+    // a range of an axis: of learning rates, the upper quarter
+    seen.press("p<left> ").await;
+    let (ranged, _) = seen.frame(120, 40);
+    assert!(ranged.contains(" of 8 trials, mean"), "{ranged}");
+    seen.press("<right>").await;
+    assert_eq!(seen.model.search.brush, None);
+    seen.press("]").await;
+    assert_eq!(seen.model.search.panel, Panel::Overview);
 }

@@ -91,6 +91,31 @@ async fn pages_of_a_trial() {
 }
 
 #[tokio::test]
+async fn search() {
+    check("search", &to_search("")).await;
+}
+
+#[tokio::test]
+async fn pages_of_a_search() {
+    let pages = [("failed", "i"), ("failed", "c"), ("running", "s"), ("running", "p"), ("empty", "p")];
+    let pages = pages.into_iter().chain([("finished", "i"), ("finished", "s"), ("finished", "s<right><right>")]);
+    for (state, page) in pages.chain([("finished", "c"), ("finished", "p"), ("huge", "p"), ("finished", "r")]) {
+        let story = story(state).await;
+        let mut seen = Seen::of(&story).await;
+        seen.press(&to_search(page)).await;
+        let name = page.replace("<right>", "l");
+        for (width, height) in SIZES {
+            insta::assert_snapshot!(format!("search_{name}_{state}_{width}x{height}"), seen.frame(width, height).0);
+        }
+    }
+}
+
+/// Keys that lead there, and then some more.
+fn to_search(keys: &str) -> String {
+    format!("<enter>{}{keys}", Screen::Search.number())
+}
+
+#[tokio::test]
 async fn letters_alone_are_enough() {
     let story = Story::finished().await;
     let mut seen = Seen::of(&story).await;
@@ -101,6 +126,11 @@ async fn letters_alone_are_enough() {
     for (name, keys) in screens {
         seen.press(keys).await;
         insta::assert_snapshot!(format!("ascii_{name}"), seen.frame(100, 30).0);
+    }
+    let search = Screen::Search.number().to_string();
+    for page in ["o", "i", "s", "c", "p"] {
+        seen.press(&format!("{search}{page}")).await;
+        insta::assert_snapshot!(format!("ascii_search_{page}"), seen.frame(100, 30).0);
     }
 }
 

@@ -17,6 +17,15 @@ pub(super) const START: i64 = 1_795_426_740_000;
 
 const FOLDS: u32 = 5;
 
+const SPEC: &str = "\
+    [trainer]\ncommand = [\"true\"]\n\
+    [search]\nsampler = \"bayes\"\nobjective = \"macro_f1\"\ntrials = 8\n\
+    [search.space]\n\
+    \"train.learning_rate\" = { low = 1e-5, high = 2.56e-3, log = true }\n\
+    \"model.aggregator.layers\" = { low = 0, high = 3 }\n\
+    \"model.label_attention\" = [\"doc\", \"token\", \"none\"]\n\
+    \"train.dropout\" = { low = 0.0, high = 0.4 }\n";
+
 pub(super) struct Story {
     /// The files live as long as it.
     directory: TempDir,
@@ -122,11 +131,14 @@ impl Story {
     }
 
     async fn sweep(&mut self, name: &str, trials: u32) -> SweepKey {
+        let mut overrides = vec!["folds.k=5".to_owned()];
+        // the shorter one has folds of its own
+        overrides.extend((name == "lr").then(|| "folds.seed=3".to_owned()));
         let new = NewSweep {
             name: name.to_owned(),
-            spec: format!("name = \"{name}\"\n"),
+            spec: format!("name = \"{name}\"\n{SPEC}"),
             spec_path: format!("sweeps/{name}.toml").into(),
-            overrides: vec!["folds.k=5".to_owned()],
+            overrides,
             project: "/home/li/裁判文书".into(),
             sampler: "bayes".to_owned(),
             objective: "macro_f1".to_owned(),

@@ -4,6 +4,7 @@ mod bar;
 mod compare;
 mod lanes;
 mod overlay;
+mod search;
 mod sweeps;
 mod table;
 mod trial;
@@ -63,6 +64,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) -> Zones {
         Screen::Trial => trial::render(frame, body, model, &mut zones),
         Screen::Compare => compare::render(frame, body, model, &mut zones),
         Screen::Lanes => lanes::render(frame, body, model, &mut zones),
+        Screen::Search => search::render(frame, body, model, &mut zones),
     }
     draw_footer(frame, footer, model, &mut zones);
     overlay::render(frame, body, model, &mut zones);

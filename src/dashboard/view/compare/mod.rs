@@ -166,7 +166,7 @@ fn draw_list(frame: &mut Frame<'_>, area: Rect, model: &Model, lineup: &Lineup<'
             6 => paired.and_then(|it| it.p).map(|p| vec![chance(theme, p)]).unwrap_or_default(),
             7 => vec![Span::styled(paired.map(|it| it.folds.to_string()).unwrap_or_default(), theme.dim())],
             _ => match against {
-                Err(why) => vec![Span::styled(why, theme.role(Role::Warn))],
+                Err(why) => vec![Span::styled(format::fit(&why, 32), theme.role(Role::Warn))],
                 Ok(_) => Vec::new(),
             },
         }

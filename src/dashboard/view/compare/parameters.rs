@@ -21,7 +21,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, lineup: &
         if model.compare.shows_all { "parameter".to_owned() } else { format!("{} of {all} differ", names.len()) };
     put(frame.buffer_mut(), title, grid.title(model, lineup, &text));
     if names.is_empty() {
-        put(frame.buffer_mut(), body, Line::styled(" they differ in none (a shows all)", theme.dim()));
+        put(frame.buffer_mut(), body, Line::styled(" none differs; a shows all", theme.dim()));
         return;
     }
     let reference = &lineup.all[lineup.reference];
