@@ -6,10 +6,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::runtime::Handle;
 use tracing_subscriber::EnvFilter;
 
 use crate::dashboard::theme::{Glyphs, Ground, Taste, Theme};
-use crate::dashboard::{DashboardError, Ended};
+use crate::dashboard::{DashboardError, Ended, Remark};
 use crate::failure::{Code, Failure};
 use crate::settings::Settings;
 use crate::store::Reader;
@@ -37,7 +38,7 @@ pub(super) async fn dash(args: DashArgs, settings: &Settings) -> Result<Code, Fa
     let glyphs = args.glyphs.map_or_else(|| setting("glyphs", &settings.glyphs), |glyphs| Ok(Some(glyphs)))?;
     let taste = Taste { ground, glyphs };
     let theme = Theme::of(taste, |name| std::env::var(name).ok());
-    match crate::dashboard::open(reader, sweep, theme).await {
+    match crate::dashboard::open(reader, sweep, theme, remark(settings)).await {
         Ok(Ended::Left) => Ok(Code::Good),
         Ok(Ended::Interrupted) => Ok(Code::Interrupted),
         Err(DashboardError::Store(error)) => Err(error.into()),
@@ -47,6 +48,21 @@ pub(super) async fn dash(args: DashArgs, settings: &Settings) -> Result<Code, Fa
             Err(Failure::new(Code::Broken, format!("cannot draw on the terminal: {error}")))
         }
     }
+}
+
+/// What is said of trials that nobody runs is written down as the commands do.
+fn remark(settings: &Settings) -> Remark {
+    let settings = Arc::new(settings.clone());
+    Arc::new(move |sweep, order| {
+        let settings = Arc::clone(&settings);
+        Box::pin(async move {
+            let runtime = Handle::current();
+            // it replays the whole sweep: the loop of the dashboard must not wait for that
+            let work = move || runtime.block_on(super::steer::remark_on(&sweep, order, &settings));
+            let answer = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
+            answer.map_err(|failure| failure.what)
+        })
+    })
 }
 
 /// A setting that may be left to the terminal.

@@ -4,9 +4,10 @@ use crossterm::event::KeyEvent;
 use ratatui::layout::Size;
 
 use super::feed::{Answer, Want};
-use super::model::{SweepsMsg, TrialMsg, TrialsMsg};
+use super::model::{SteerMsg, SweepsMsg, TrialMsg, TrialsMsg};
+use crate::control;
 use crate::store::{Millis, SweepKey};
-use crate::sweep::TrialId;
+use crate::sweep::{Order, TrialId};
 
 #[derive(Clone, Debug)]
 pub enum Msg {
@@ -36,12 +37,28 @@ pub enum Msg {
     Sweeps(SweepsMsg),
     Trials(TrialsMsg),
     Trial(TrialMsg),
+    Steer(SteerMsg),
+    /// What has become of an order to a sweep, by its name.
+    Heard {
+        sweep: String,
+        order: Order,
+        heard: Heard,
+    },
     Tick(Millis),
     Resized(Size),
     /// What the feed has found out.
     Answer(Want, Answer),
     /// What could not be found out, and why.
     Unanswered(Want, String),
+}
+
+/// Of an order.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    Answer(control::Answer),
+    /// No coordinator is there.
+    Nobody,
+    Failed(String),
 }
 
 /// Through a list, a text or a chart.
@@ -106,4 +123,9 @@ pub enum Effect {
     Redraw,
     /// Into the clipboard, by way of the terminal.
     Copy(String),
+    /// An order to a sweep, by its name; a [`Msg::Heard`] follows.
+    Give {
+        sweep: String,
+        order: Order,
+    },
 }

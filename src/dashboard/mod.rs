@@ -2,7 +2,7 @@
 //!
 //! A key is a message ([`keys`]), [`model::update`] is all that changes the [`model::Model`], and [`view::draw`] is a
 //! function of it. The model says what its screens need ([`feed::Want`]), and the [`feed`] answers from the store, which
-//! it only reads. [`terminal`] and `runtime` tie them to a real screen.
+//! it only reads; orders go to the coordinator of a live sweep (`control`). [`terminal`] and `runtime` tie them to a real screen.
 
 pub mod chart;
 pub mod feed;
@@ -24,7 +24,7 @@ mod tests;
 
 use thiserror::Error;
 
-pub use runtime::{Ended, open};
+pub use runtime::{Ended, Remark, Remarked, open};
 
 use crate::store::StoreError;
 

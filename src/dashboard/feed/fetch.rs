@@ -1,13 +1,16 @@
 //! How each want is answered: from the beginning, then from where the last answer ended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::{Answer, Errors, LogTail, Want};
 use crate::dashboard::ledger::Ledger;
 use crate::protocol::Split;
-use crate::store::{Head, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path};
+use crate::search::space::Space;
+use crate::spec::{Override, Problems, Spec};
+use crate::store::{Head, Outline, Reader, Recorded, Sample, StoreError, SweepKey, SweepRecord, log_path};
 use crate::sweep::RunId;
 
 #[derive(Debug, Error)]
@@ -16,6 +19,8 @@ pub enum FeedError {
     Store(#[from] StoreError),
     #[error("a computation of the dashboard has failed")]
     Computation(#[from] tokio::task::JoinError),
+    #[error("the sweep file of {sweep} cannot be understood by this version")]
+    Spec { sweep: String, source: Problems },
 }
 
 /// How far a want has been answered.
@@ -67,6 +72,11 @@ pub(super) async fn fetch(reader: &Reader, want: &Want, cursor: Cursor) -> Fetch
         Want::Record(sweep) => {
             let record = reader.record(*sweep).await?;
             Ok((Some(Answer::Record(Box::new(record))), Cursor::Done))
+        }
+        Want::Space(sweep) => {
+            let record = reader.record(*sweep).await?;
+            let space = tokio::task::spawn_blocking(move || space(&record)).await??;
+            Ok((Some(Answer::Space(Arc::new(space))), Cursor::Done))
         }
         Want::Errors { sweep, trial, .. } => {
             let errors = Errors::read(reader, *sweep, *trial).await?;
@@ -152,4 +162,12 @@ async fn log(reader: &Reader, sweep: &str, run: RunId, cursor: Cursor) -> Fetche
         }
         None => (None, cursor),
     })
+}
+
+/// Of the sweep file, with the changes that it was started with.
+fn space(record: &SweepRecord) -> Result<Space, FeedError> {
+    let cannot = |source| FeedError::Spec { sweep: record.name.clone(), source };
+    let changes: Result<Vec<Override>, _> = record.overrides.iter().map(|change| Override::parse(change)).collect();
+    let changes = changes.map_err(|problem| cannot(problem.into()))?;
+    Ok(Spec::parse(&record.name, &record.spec, &changes).map_err(cannot)?.search.space)
 }

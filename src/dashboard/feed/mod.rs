@@ -9,6 +9,7 @@ mod log;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch as channel};
@@ -21,6 +22,7 @@ pub use log::LogTail;
 
 use super::message::Msg;
 use crate::protocol::Split;
+use crate::search::space::Space;
 use crate::store::{Reader, StoreError, SweepKey, SweepRecord};
 use crate::sweep::{RunId, TrialId};
 
@@ -37,6 +39,8 @@ pub enum Want {
     Metrics(SweepKey, RunId),
     /// The sweep file and all that belongs to it.
     Record(SweepKey),
+    /// What its sweep file lets vary.
+    Space(SweepKey),
     /// What a trial got wrong, when so many of its folds are finished.
     Errors { sweep: SweepKey, trial: TrialId, folds: usize },
     /// The end of what a run has printed, by the name of its sweep.
@@ -51,6 +55,7 @@ pub enum Answer {
     Curve(CurveNews),
     Metrics(Vec<(Split, String)>),
     Record(Box<SweepRecord>),
+    Space(Arc<Space>),
     Errors(Box<Errors>),
     Log(LogTail),
 }

@@ -1,10 +1,12 @@
 //! What the feed has told so far.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::dashboard::feed::{Answer, CurveNews, Errors, LogTail, SweepNews, TrialsNews, Want};
 use crate::dashboard::ledger::Ledger;
 use crate::protocol::Split;
+use crate::search::space::Space;
 use crate::store::{Outline, Sample, SweepKey, SweepRecord};
 use crate::sweep::RunId;
 
@@ -18,6 +20,7 @@ pub struct Data {
     records: BTreeMap<SweepKey, SweepRecord>,
     errors: BTreeMap<Want, Errors>,
     logs: BTreeMap<RunId, LogTail>,
+    spaces: BTreeMap<SweepKey, Arc<Space>>,
 }
 
 impl Data {
@@ -53,6 +56,10 @@ impl Data {
         self.logs.get(&run)
     }
 
+    pub fn space(&self, sweep: SweepKey) -> Option<&Space> {
+        self.spaces.get(&sweep).map(|space| &**space)
+    }
+
     pub(super) fn take(&mut self, want: Want, answer: Answer) {
         match answer {
             Answer::Sweeps(news) => self.take_sweeps(news),
@@ -75,6 +82,10 @@ impl Data {
                 let Want::Log { run, .. } = want else { return };
                 self.logs.insert(run, tail);
             }
+            Answer::Space(space) => {
+                let Want::Space(sweep) = want else { return };
+                self.spaces.insert(sweep, space);
+            }
             Answer::Curve(CurveNews { after: None, samples }) => drop(self.curves.insert(want, samples)),
             Answer::Curve(CurveNews { after, samples }) => {
                 if let Some(curve) = self.curves.get_mut(&want)
@@ -91,6 +102,7 @@ impl Data {
         self.ledgers.retain(|sweep, _| wanted.contains(&Want::Trials(*sweep)));
         self.curves.retain(|want, _| wanted.contains(want));
         self.metrics.retain(|(sweep, run), _| wanted.contains(&Want::Metrics(*sweep, *run)));
+        self.spaces.retain(|sweep, _| wanted.contains(&Want::Space(*sweep)));
         self.records.retain(|sweep, _| wanted.contains(&Want::Record(*sweep)));
         self.errors.retain(|want, _| wanted.contains(want));
         self.logs.retain(|run, _| wanted.iter().any(|want| matches!(want, Want::Log { run: of, .. } if of == run)));

@@ -3,8 +3,10 @@
 mod command;
 mod cursor;
 mod data;
+mod form;
 mod line;
 mod palette;
+mod steer;
 mod sweeps;
 mod trial;
 mod trials;
@@ -17,8 +19,10 @@ use ratatui::layout::Size;
 pub use command::repeating;
 pub use cursor::Cursor;
 pub use data::Data;
+pub use form::{Field, Form, Purpose};
 pub use line::Line;
 pub use palette::{Entry, Palette, likeness};
+pub use steer::{Ask, SteerMsg};
 pub use sweeps::{Sweeps, SweepsMsg};
 pub use trial::{Page, Splits, TrialMsg, TrialView, id_of};
 pub use trials::{Trials, TrialsMsg, name_of};
@@ -69,6 +73,10 @@ pub enum Overlay {
     Columns(Cursor),
     /// The metrics of the trial, one to be drawn.
     Metrics(Cursor),
+    /// Whether an order is meant.
+    Ask(Ask),
+    /// What an order needs to know.
+    Form(Form),
 }
 
 /// Something to be said in passing.
@@ -120,6 +128,9 @@ impl Model {
         {
             wants.extend(self.trial.wants(&self.data, outline, trial));
         }
+        if let Some(Overlay::Form(form)) = &self.overlay {
+            wants.extend(steer::wants(form));
+        }
         wants
     }
 
@@ -133,8 +144,8 @@ impl Model {
     /// Whether keys are letters now.
     pub fn takes_text(&self) -> bool {
         match self.overlay {
-            Some(Overlay::Palette(_)) => true,
-            Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_)) => false,
+            Some(Overlay::Palette(_) | Overlay::Form(_)) => true,
+            Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_) | Overlay::Ask(_)) => false,
             None => match self.screen {
                 Screen::Sweeps => self.sweeps.is_typing,
                 Screen::Trials => self.trials.is_typing,
@@ -196,7 +207,7 @@ impl Model {
         let ledger = self.sweep.and_then(|sweep| self.data.ledger(sweep));
         match &mut self.overlay {
             Some(Overlay::Help(cursor)) => cursor.scroll(to, keys::help_lines(self.screen)),
-            Some(Overlay::Palette(_)) => {}
+            Some(Overlay::Palette(_) | Overlay::Ask(_) | Overlay::Form(_)) => {}
             Some(Overlay::Columns(cursor)) => {
                 cursor.step(to, ledger.map_or(0, |ledger| self.trials.columns(ledger).len()));
             }
@@ -262,6 +273,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
             Msg::Trials(msg) => next = trials_do(model, &msg),
             Msg::Trial(TrialMsg::Copy) => return copy(model),
             Msg::Trial(msg) => next = trial_does(model, &msg),
+            Msg::Steer(msg) => {
+                if let Some(effect) = steer::update(model, &msg) {
+                    return Some(effect);
+                }
+            }
+            Msg::Heard { sweep, order, heard } => steer::heard(model, &sweep, &order, heard),
             Msg::Tick(now) => {
                 model.now = now;
                 model.toast.take_if(|toast| toast.until <= now);
@@ -337,7 +354,11 @@ fn trials_do(model: &mut Model, msg: &TrialsMsg) -> Option<Msg> {
 }
 
 fn answered(model: &mut Model, want: Want, answer: Answer) {
+    let learned = if let Want::Space(sweep) = want { Some(sweep) } else { None };
     model.data.take(want, answer);
+    if let Some(sweep) = learned {
+        steer::learned(model, sweep);
+    }
     if let Some(sweep) = model.awaited.take_if(|sweep| model.data.outline(*sweep).is_some()) {
         model.open(sweep);
     }
@@ -347,7 +368,8 @@ fn answered(model: &mut Model, want: Want, answer: Answer) {
 fn line(model: &mut Model) -> Option<&mut Line> {
     match &mut model.overlay {
         Some(Overlay::Palette(palette)) => Some(&mut palette.line),
-        Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_)) => None,
+        Some(Overlay::Form(form)) => form.fields.get_mut(form.row).map(|field| &mut field.line),
+        Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_) | Overlay::Ask(_)) => None,
         None => match model.screen {
             Screen::Sweeps => Some(&mut model.sweeps.filter),
             Screen::Trials => Some(&mut model.trials.filter),
@@ -365,10 +387,16 @@ fn paste(model: &mut Model, text: &str) {
 }
 
 fn typed(model: &mut Model, key: KeyEvent) -> Option<Msg> {
+    if let Some(Overlay::Form(form)) = &mut model.overlay
+        && form.typed(key)
+    {
+        return None;
+    }
     let to = match key.code {
         KeyCode::Esc => return Some(Msg::Back),
         KeyCode::Enter => {
             return match &model.overlay {
+                Some(Overlay::Form(_)) => Some(Msg::Steer(SteerMsg::Send)),
                 Some(_) => Some(Msg::ChooseSelected),
                 None => {
                     model.sweeps.is_typing = false;
@@ -409,7 +437,7 @@ fn selected_above(model: &Model) -> Option<usize> {
     match &model.overlay {
         Some(Overlay::Palette(palette)) => Some(palette.cursor.selected()),
         Some(Overlay::Columns(cursor) | Overlay::Metrics(cursor)) => Some(cursor.selected()),
-        Some(Overlay::Help(_)) | None => None,
+        Some(Overlay::Help(_) | Overlay::Ask(_) | Overlay::Form(_)) | None => None,
     }
 }
 
@@ -431,7 +459,7 @@ fn choose(model: &mut Model, row: usize) -> Option<Msg> {
             model.trial.choose_metric(metric);
             model.overlay = None;
         }
-        Some(Overlay::Help(_) | Overlay::Palette(_)) | None => {}
+        Some(Overlay::Help(_) | Overlay::Palette(_) | Overlay::Ask(_) | Overlay::Form(_)) | None => {}
     }
     None
 }

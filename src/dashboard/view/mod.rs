@@ -2,6 +2,7 @@
 
 mod bar;
 mod overlay;
+mod steer;
 mod sweeps;
 mod table;
 mod trial;
@@ -62,6 +63,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) -> Zones {
     }
     draw_footer(frame, footer, model, &mut zones);
     overlay::render(frame, body, model, &mut zones);
+    draw_toast(frame, area, model);
     zones
 }
 
@@ -156,15 +158,10 @@ fn draw_tabs(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zones
     }
 }
 
-/// The keys that matter here, or what is to be said in passing.
+/// The keys that matter here.
 fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zones) {
     let theme = model.theme;
     let buffer = frame.buffer_mut();
-    if let Some(toast) = &model.toast {
-        let style = if toast.is_error { theme.role(Role::Bad) } else { theme.role(Role::Accent) };
-        put(buffer, area, Line::styled(format!(" {}", format::fit(&toast.text, usize::from(area.width) - 2)), style));
-        return;
-    }
     // how to get help and out is always seen; the screen's own keys as far as there is room
     let hints = |table: &'static [Binding]| table.iter().filter_map(|binding| Some((binding, binding.hint?)));
     let width =
@@ -188,6 +185,36 @@ fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zon
     for it in hints(keys::global()) {
         x = put_hint(x, it);
     }
+}
+
+/// What is to be said in passing: over the keys, and as many lines above them as it needs.
+fn draw_toast(frame: &mut Frame<'_>, area: Rect, model: &Model) {
+    use ratatui::widgets::{Clear, Widget};
+    let Some(toast) = &model.toast else { return };
+    let style = model.theme.role(if toast.is_error { Role::Bad } else { Role::Accent });
+    let lines = wrapped(&toast.text, usize::from(area.width) - 2);
+    let height = (lines.len() as u16).min(area.height / 3);
+    let place = Rect { y: area.bottom() - height, height, ..area };
+    Clear.render(place, frame.buffer_mut());
+    for (row, line) in place.rows().zip(lines) {
+        put(frame.buffer_mut(), row, Line::styled(format!(" {line}"), style));
+    }
+}
+
+/// Broken at blanks into lines of so many columns; a longer word is cut.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let word = format::fit(word, columns);
+        match lines.last_mut() {
+            Some(line) if format::width(line) + 1 + format::width(&word) <= columns => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
 }
 
 fn first_key(binding: &Binding) -> String {
