@@ -175,7 +175,12 @@ pub fn message(model: &Model, event: KeyEvent) -> Option<Msg> {
         return asks.iter().chain(above).find(is_bound).map(|binding| binding.msg.clone());
     }
     // a screen's own meaning of a key comes before the general one; a number goes to its screen
-    let bound = of_screen(model.screen).iter().chain(steering(model.screen)).chain(GLOBAL).find(is_bound).map(|binding| binding.msg.clone());
+    let bound = of_screen(model.screen)
+        .iter()
+        .chain(steering(model.screen))
+        .chain(GLOBAL)
+        .find(is_bound)
+        .map(|binding| binding.msg.clone());
     bound.or_else(|| screen_of(event).map(Msg::Go))
 }
 

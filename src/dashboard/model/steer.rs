@@ -61,7 +61,10 @@ impl Ask {
                 format!("{} of {name} ends for good: its runs now, and no further fold.", capital(&named(*trial)))
             }
             Order::Retry { trial: Some(trial) } => {
-                format!("{} of {name} is opened again: finished folds are kept, the others run.", capital(&named(*trial)))
+                format!(
+                    "{} of {name} is opened again: finished folds are kept, the others run.",
+                    capital(&named(*trial))
+                )
             }
             Order::Retry { trial: None } => format!("All trials of {name} that failed are opened again."),
             Order::Exclude { trial } => format!(

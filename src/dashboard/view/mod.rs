@@ -312,6 +312,11 @@ fn run_sign(theme: Theme, state: RunState) -> (&'static str, Style) {
     (if theme.glyphs == Glyphs::Ascii { ascii } else { sign }, style)
 }
 
+/// Of a trial that counts in nothing.
+fn excluded_sign(theme: Theme) -> &'static str {
+    if theme.glyphs == Glyphs::Ascii { "x" } else { "⊘" }
+}
+
 /// So many rows at the top, and the rest.
 fn split_top(area: Rect, rows: u16) -> [Rect; 2] {
     Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(area)
