@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::message::{Move, Msg, Screen};
-use super::model::{Model, Overlay, Page, SteerMsg, SweepsMsg, TrialMsg, TrialsMsg};
+use super::model::{MachineMsg, Model, Overlay, Page, SteerMsg, SweepsMsg, TrialMsg, TrialsMsg};
 
 /// Keys that do the same.
 #[derive(Debug)]
@@ -139,12 +139,20 @@ pub fn steering(screen: Screen) -> impl Iterator<Item = &'static Binding> {
     trial.iter().chain(STEER_SWEEP)
 }
 
+static MACHINE: &[Binding] = &[
+    bind(&[Code(KeyCode::Enter)], Msg::Machine(MachineMsg::Open), "open", "open the trial that runs in the slot"),
+    bind(&[Char('t')], Msg::Machine(MachineMsg::Span), "time", "the last ten minutes, the last hour, or all"),
+    quiet(&[Char('X')], Msg::Steer(SteerMsg::KillTrial), "kill the trial that runs in the slot"),
+    quiet(&[Char('R')], Msg::Steer(SteerMsg::Restart), "end the run, and start it again from its last checkpoint"),
+];
+
 /// The keys of one screen.
 pub fn of_screen(screen: Screen) -> &'static [Binding] {
     match screen {
         Screen::Sweeps => SWEEPS,
         Screen::Trials => TRIALS,
         Screen::Trial => TRIAL,
+        Screen::Machine => MACHINE,
     }
 }
 

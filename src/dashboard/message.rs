@@ -4,7 +4,7 @@ use crossterm::event::KeyEvent;
 use ratatui::layout::Size;
 
 use super::feed::{Answer, Want};
-use super::model::{SteerMsg, SweepsMsg, TrialMsg, TrialsMsg};
+use super::model::{MachineMsg, SteerMsg, SweepsMsg, TrialMsg, TrialsMsg};
 use crate::control;
 use crate::store::{Millis, SweepKey};
 use crate::sweep::{Order, TrialId};
@@ -38,6 +38,12 @@ pub enum Msg {
     Trials(TrialsMsg),
     Trial(TrialMsg),
     Steer(SteerMsg),
+    Machine(MachineMsg),
+    /// What the coordinator of a sweep, by its name, has told.
+    Told {
+        sweep: String,
+        told: Told,
+    },
     /// What has become of an order to a sweep, by its name.
     Heard {
         sweep: String,
@@ -59,6 +65,16 @@ pub enum Heard {
     /// No coordinator is there.
     Nobody,
     Failed(String),
+}
+
+/// By a coordinator that is watched.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// It is there, as this process.
+    Lives(Option<u32>),
+    Update(control::Update),
+    /// Nobody tells anything any more.
+    Left,
 }
 
 /// Through a list, a text or a chart.
@@ -84,16 +100,18 @@ pub enum Screen {
     Sweeps,
     Trials,
     Trial,
+    Machine,
 }
 
 impl Screen {
-    pub const ALL: &[Self] = &[Self::Sweeps, Self::Trials, Self::Trial];
+    pub const ALL: &[Self] = &[Self::Sweeps, Self::Trials, Self::Trial, Self::Machine];
 
     pub fn title(self) -> &'static str {
         match self {
             Self::Sweeps => "Sweeps",
             Self::Trials => "Trials",
             Self::Trial => "Trial",
+            Self::Machine => "Machine",
         }
     }
 

@@ -8,6 +8,7 @@ pub mod chart;
 pub mod feed;
 pub mod keys;
 pub mod ledger;
+pub mod machine;
 pub mod message;
 pub mod model;
 pub mod terminal;
@@ -17,6 +18,7 @@ pub mod view;
 pub mod filter;
 
 mod format;
+mod live;
 mod outline;
 mod runtime;
 #[cfg(test)]

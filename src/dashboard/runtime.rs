@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use super::DashboardError;
 use super::feed::{Feed, Want};
 use super::keys;
+use super::live::Listener;
 use super::message::{Effect, Heard, Move, Msg};
 use super::model::{Model, update};
 use super::terminal::Terminal;
@@ -67,8 +68,10 @@ pub async fn open(
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut zones, mut is_dirty, mut next_frame) = (Zones::default(), true, Instant::now());
+    let mut listener = Listener::default();
     let ended = loop {
         tell(&wanted, &model);
+        listener.turn_to(model.listens_to(), &path, &messages);
         let msg = tokio::select! {
             biased;
             interrupted = signals.next() => if interrupted { break Ended::Interrupted } else { Some(Msg::Suspend) },

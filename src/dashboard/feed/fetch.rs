@@ -10,7 +10,7 @@ use crate::dashboard::ledger::Ledger;
 use crate::protocol::Split;
 use crate::search::space::Space;
 use crate::spec::{Override, Problems, Spec};
-use crate::store::{Head, Outline, Reader, Recorded, Sample, StoreError, SweepKey, SweepRecord, log_path};
+use crate::store::{Head, Millis, Outline, Reader, Recorded, Sample, StoreError, SweepKey, SweepRecord, log_path};
 use crate::sweep::RunId;
 
 #[derive(Debug, Error)]
@@ -32,6 +32,8 @@ pub(super) enum Cursor {
     Seq(u64),
     /// Epoch and step of the last sample.
     Step(Option<(u32, u64)>),
+    /// When what is known last was seen.
+    Seen(Option<Millis>),
     /// Metrics that are known.
     Names(Vec<(Split, String)>),
     /// Bytes of a file.
@@ -78,6 +80,7 @@ pub(super) async fn fetch(reader: &Reader, want: &Want, cursor: Cursor) -> Fetch
             let space = tokio::task::spawn_blocking(move || space(&record)).await??;
             Ok((Some(Answer::Space(Arc::new(space))), Cursor::Done))
         }
+        Want::Machine(sweep) => machine(reader, *sweep, cursor).await,
         Want::Errors { sweep, trial, .. } => {
             let errors = Errors::read(reader, *sweep, *trial).await?;
             Ok((Some(Answer::Errors(Box::new(errors))), Cursor::Done))
@@ -149,6 +152,16 @@ async fn metrics(reader: &Reader, sweep: SweepKey, run: RunId, cursor: Cursor) -
     let names = reader.metric_names(sweep, run).await?;
     let is_new = !matches!(&cursor, Cursor::Names(known) if *known == names);
     Ok((is_new.then(|| Answer::Metrics(names.clone())), Cursor::Names(names)))
+}
+
+async fn machine(reader: &Reader, sweep: SweepKey, cursor: Cursor) -> Fetched {
+    let (after, is_first) = match cursor {
+        Cursor::Seen(after) => (after, false),
+        _ => (None, true),
+    };
+    let gauges = reader.gauges(sweep, after).await?;
+    let reached = gauges.last().map(|gauge| gauge.at).or(after);
+    Ok(((is_first || !gauges.is_empty()).then_some(Answer::Machine(gauges)), Cursor::Seen(reached)))
 }
 
 async fn log(reader: &Reader, sweep: &str, run: RunId, cursor: Cursor) -> Fetched {

@@ -23,7 +23,7 @@ pub use log::LogTail;
 use super::message::Msg;
 use crate::protocol::Split;
 use crate::search::space::Space;
-use crate::store::{Reader, StoreError, SweepKey, SweepRecord};
+use crate::store::{Gauge, Reader, StoreError, SweepKey, SweepRecord};
 use crate::sweep::{RunId, TrialId};
 
 /// Something that a screen needs to show.
@@ -41,6 +41,8 @@ pub enum Want {
     Record(SweepKey),
     /// What its sweep file lets vary.
     Space(SweepKey),
+    /// What was seen of its devices.
+    Machine(SweepKey),
     /// What a trial got wrong, when so many of its folds are finished.
     Errors { sweep: SweepKey, trial: TrialId, folds: usize },
     /// The end of what a run has printed, by the name of its sweep.
@@ -56,6 +58,7 @@ pub enum Answer {
     Metrics(Vec<(Split, String)>),
     Record(Box<SweepRecord>),
     Space(Arc<Space>),
+    Machine(Vec<Gauge>),
     Errors(Box<Errors>),
     Log(LogTail),
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::dashboard::feed::{Answer, CurveNews, Errors, LogTail, SweepNews, TrialsNews, Want};
 use crate::dashboard::ledger::Ledger;
+use crate::dashboard::machine::Machine;
 use crate::protocol::Split;
 use crate::search::space::Space;
 use crate::store::{Outline, Sample, SweepKey, SweepRecord};
@@ -21,6 +22,7 @@ pub struct Data {
     errors: BTreeMap<Want, Errors>,
     logs: BTreeMap<RunId, LogTail>,
     spaces: BTreeMap<SweepKey, Arc<Space>>,
+    machines: BTreeMap<SweepKey, Machine>,
 }
 
 impl Data {
@@ -60,6 +62,10 @@ impl Data {
         self.spaces.get(&sweep).map(|space| &**space)
     }
 
+    pub fn machine(&self, sweep: SweepKey) -> Option<&Machine> {
+        self.machines.get(&sweep)
+    }
+
     pub(super) fn take(&mut self, want: Want, answer: Answer) {
         match answer {
             Answer::Sweeps(news) => self.take_sweeps(news),
@@ -82,6 +88,10 @@ impl Data {
                 let Want::Log { run, .. } = want else { return };
                 self.logs.insert(run, tail);
             }
+            Answer::Machine(gauges) => {
+                let Want::Machine(sweep) = want else { return };
+                self.machines.entry(sweep).or_default().take(gauges);
+            }
             Answer::Space(space) => {
                 let Want::Space(sweep) = want else { return };
                 self.spaces.insert(sweep, space);
@@ -102,6 +112,7 @@ impl Data {
         self.ledgers.retain(|sweep, _| wanted.contains(&Want::Trials(*sweep)));
         self.curves.retain(|want, _| wanted.contains(want));
         self.metrics.retain(|(sweep, run), _| wanted.contains(&Want::Metrics(*sweep, *run)));
+        self.machines.retain(|sweep, _| wanted.contains(&Want::Machine(*sweep)));
         self.spaces.retain(|sweep, _| wanted.contains(&Want::Space(*sweep)));
         self.records.retain(|sweep, _| wanted.contains(&Want::Record(*sweep)));
         self.errors.retain(|want, _| wanted.contains(want));

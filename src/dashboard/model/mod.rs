@@ -5,6 +5,7 @@ mod cursor;
 mod data;
 mod form;
 mod line;
+mod machine;
 mod palette;
 mod steer;
 mod sweeps;
@@ -21,6 +22,7 @@ pub use cursor::Cursor;
 pub use data::Data;
 pub use form::{Field, Form, Purpose};
 pub use line::Line;
+pub use machine::{MachineMsg, MachineView, SlotRow, Span};
 pub use palette::{Entry, Palette, likeness};
 pub use steer::{Ask, SteerMsg};
 pub use sweeps::{Sweeps, SweepsMsg};
@@ -62,6 +64,7 @@ pub struct Model {
     pub sweeps: Sweeps,
     pub trials: Trials,
     pub trial: TrialView,
+    pub machine: MachineView,
 }
 
 /// What lies above a screen.
@@ -107,6 +110,7 @@ impl Model {
             sweeps: Sweeps::default(),
             trials: Trials::default(),
             trial: TrialView::default(),
+            machine: MachineView::default(),
         }
     }
 
@@ -127,6 +131,9 @@ impl Model {
             && let Some((outline, _, trial)) = self.open_trial()
         {
             wants.extend(self.trial.wants(&self.data, outline, trial));
+        }
+        if self.screen == Screen::Machine {
+            wants.extend(self.sweep.map(Want::Machine));
         }
         if let Some(Overlay::Form(form)) = &self.overlay {
             wants.extend(steer::wants(form));
@@ -149,7 +156,7 @@ impl Model {
             None => match self.screen {
                 Screen::Sweeps => self.sweeps.is_typing,
                 Screen::Trials => self.trials.is_typing,
-                Screen::Trial => false,
+                Screen::Trial | Screen::Machine => false,
             },
         }
     }
@@ -184,6 +191,7 @@ impl Model {
             self.trial_id = None;
             self.trials = Trials::default();
             self.trial = TrialView::default();
+            self.machine = MachineView::default();
         }
         self.go(Screen::Trials);
     }
@@ -218,6 +226,10 @@ impl Model {
                     if let Some(ledger) = ledger {
                         self.trials.step(to, ledger);
                     }
+                }
+                Screen::Machine => {
+                    let slots = self.slots().len();
+                    self.machine.cursor.step(to, slots);
                 }
                 Screen::Trial => {
                     let trial = self.trial_id.and_then(|trial| ledger?.trial(trial));
@@ -276,6 +288,13 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
             Msg::Steer(msg) => {
                 if let Some(effect) = steer::update(model, &msg) {
                     return Some(effect);
+                }
+            }
+            Msg::Machine(msg) => next = machine::update(model, &msg),
+            Msg::Told { sweep, told } => {
+                // of a sweep that was left in between nobody wants to know
+                if model.listens_to() == Some(sweep.as_str()) {
+                    model.machine.told(told);
                 }
             }
             Msg::Heard { sweep, order, heard } => steer::heard(model, &sweep, &order, heard),
@@ -373,7 +392,7 @@ fn line(model: &mut Model) -> Option<&mut Line> {
         None => match model.screen {
             Screen::Sweeps => Some(&mut model.sweeps.filter),
             Screen::Trials => Some(&mut model.trials.filter),
-            Screen::Trial => None,
+            Screen::Trial | Screen::Machine => None,
         },
     }
 }

@@ -16,6 +16,8 @@ pub enum SteerMsg {
     Pause,
     Kill,
     KillTrial,
+    /// The run of the selected slot.
+    Restart,
     /// The trial.
     Retry,
     /// All that failed.
@@ -72,6 +74,9 @@ impl Ask {
                 capital(&named(*trial))
             ),
             Order::Include { trial } => format!("{} of {name} counts again.", capital(&named(*trial))),
+            Order::Restart { trial, fold } => {
+                format!("Run {trial}/{fold} of {name} ends now and goes on from its last checkpoint.")
+            }
             other => format!("{name}: {other}"),
         }
     }
@@ -112,7 +117,8 @@ impl Model {
         match self.screen {
             Screen::Trials => self.trials.selected(ledger),
             Screen::Trial => ledger.trial(self.trial_id?),
-            _ => None,
+            Screen::Machine => ledger.trial(super::machine::selected(self)?.trial),
+            Screen::Sweeps => None,
         }
     }
 }
@@ -137,6 +143,13 @@ pub(super) fn update(model: &mut Model, msg: &SteerMsg) -> Option<Effect> {
         (SteerMsg::Pause, _) if state == SweepState::Paused => Order::Unpause,
         (SteerMsg::Pause, _) => Order::Pause,
         (SteerMsg::Kill, _) => Order::Kill,
+        (SteerMsg::Restart, _) => match super::machine::selected(model) {
+            Some(run) => Order::Restart { trial: run.trial, fold: run.fold },
+            None => {
+                model.say("nothing runs in this slot", true);
+                return None;
+            }
+        },
         (SteerMsg::RetryFailed, _) => Order::Retry { trial: None },
         (SteerMsg::KillTrial, Some(trial)) => Order::KillTrial { trial: trial.id },
         (SteerMsg::Retry, Some(trial)) => Order::Retry { trial: Some(trial.id) },

@@ -1,6 +1,7 @@
 //! What is seen: functions of the model, and what a click on them means.
 
 mod bar;
+mod machine;
 mod overlay;
 mod steer;
 mod sweeps;
@@ -60,6 +61,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) -> Zones {
         Screen::Sweeps => sweeps::render(frame, body, model, &mut zones),
         Screen::Trials => trials::render(frame, body, model, &mut zones),
         Screen::Trial => trial::render(frame, body, model, &mut zones),
+        Screen::Machine => machine::render(frame, body, model, &mut zones),
     }
     draw_footer(frame, footer, model, &mut zones);
     overlay::render(frame, body, model, &mut zones);
