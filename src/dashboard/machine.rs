@@ -74,6 +74,11 @@ impl Machine {
         }
     }
 
+    /// When it was looked at last.
+    pub(super) fn last(&self) -> Option<Millis> {
+        self.last
+    }
+
     /// None of a run that was not there when the machine was last looked at.
     pub fn usage(&self, run: RunId) -> Option<Usage> {
         self.runs.get(format!("run {run}").as_str()).copied()

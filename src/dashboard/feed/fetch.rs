@@ -10,7 +10,9 @@ use crate::dashboard::ledger::Ledger;
 use crate::protocol::Split;
 use crate::search::space::Space;
 use crate::spec::{Override, Problems, Spec};
-use crate::store::{Head, Millis, Outline, Reader, Recorded, Sample, StoreError, SweepKey, SweepRecord, log_path};
+use crate::store::{
+    Gauge, Head, Millis, Outline, Reader, Recorded, Sample, StoreError, SweepKey, SweepRecord, log_path,
+};
 use crate::sweep::RunId;
 
 #[derive(Debug, Error)]
@@ -60,6 +62,13 @@ pub enum TrialsNews {
 pub struct CurveNews {
     pub after: Option<(u32, u64)>,
     pub samples: Vec<Sample>,
+}
+
+/// What was seen after a moment; from the beginning after none.
+#[derive(Clone, Debug)]
+pub struct MachineNews {
+    pub after: Option<Millis>,
+    pub gauges: Vec<Gauge>,
 }
 
 type Fetched = Result<(Option<Answer>, Cursor), FeedError>;
@@ -161,7 +170,8 @@ async fn machine(reader: &Reader, sweep: SweepKey, cursor: Cursor) -> Fetched {
     };
     let gauges = reader.gauges(sweep, after).await?;
     let reached = gauges.last().map(|gauge| gauge.at).or(after);
-    Ok(((is_first || !gauges.is_empty()).then_some(Answer::Machine(gauges)), Cursor::Seen(reached)))
+    let answer = (is_first || !gauges.is_empty()).then_some(Answer::Machine(MachineNews { after, gauges }));
+    Ok((answer, Cursor::Seen(reached)))
 }
 
 async fn log(reader: &Reader, sweep: &str, run: RunId, cursor: Cursor) -> Fetched {

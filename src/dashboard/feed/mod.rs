@@ -17,13 +17,13 @@ use tokio::task::{AbortHandle, JoinSet};
 
 pub use errors::{ClassErrors, Errors};
 use fetch::{Cursor, fetch};
-pub use fetch::{CurveNews, FeedError, SweepNews, TrialsNews};
+pub use fetch::{CurveNews, FeedError, MachineNews, SweepNews, TrialsNews};
 pub use log::LogTail;
 
 use super::message::Msg;
 use crate::protocol::Split;
 use crate::search::space::Space;
-use crate::store::{Gauge, Reader, StoreError, SweepKey, SweepRecord};
+use crate::store::{Reader, StoreError, SweepKey, SweepRecord};
 use crate::sweep::{RunId, TrialId};
 
 /// Something that a screen needs to show.
@@ -58,7 +58,7 @@ pub enum Answer {
     Metrics(Vec<(Split, String)>),
     Record(Box<SweepRecord>),
     Space(Arc<Space>),
-    Machine(Vec<Gauge>),
+    Machine(MachineNews),
     Errors(Box<Errors>),
     Log(LogTail),
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::dashboard::feed::{Answer, CurveNews, Errors, LogTail, SweepNews, TrialsNews, Want};
+use crate::dashboard::feed::{Answer, CurveNews, Errors, LogTail, MachineNews, SweepNews, TrialsNews, Want};
 use crate::dashboard::ledger::Ledger;
 use crate::dashboard::machine::Machine;
 use crate::protocol::Split;
@@ -88,9 +88,16 @@ impl Data {
                 let Want::Log { run, .. } = want else { return };
                 self.logs.insert(run, tail);
             }
-            Answer::Machine(gauges) => {
+            Answer::Machine(MachineNews { after, gauges }) => {
                 let Want::Machine(sweep) = want else { return };
-                self.machines.entry(sweep).or_default().take(gauges);
+                let machine = self.machines.entry(sweep).or_default();
+                if after.is_none() {
+                    *machine = Machine::default();
+                }
+                // what does not continue it is of a time when it was wanted before
+                if machine.last() == after {
+                    machine.take(gauges);
+                }
             }
             Answer::Space(space) => {
                 let Want::Space(sweep) = want else { return };
