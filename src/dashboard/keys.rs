@@ -3,7 +3,10 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::message::{Move, Msg, Screen};
-use super::model::{CompareMsg, LanesMsg, Model, Page, Panel, SearchMsg, Sheet, SweepsMsg, TrialMsg, TrialsMsg};
+use super::model::{
+    CompareMsg, LanesMsg, MachineMsg, Model, Overlay, Page, Panel, SearchMsg, Sheet, SteerMsg, SweepsMsg, TrialMsg,
+    TrialsMsg,
+};
 
 /// Keys that do the same.
 #[derive(Debug)]
@@ -170,6 +173,45 @@ static SEARCH: &[Binding] = &[
     quiet(&[Char('-')], Msg::Search(SearchMsg::Narrow), "parallel: a narrower range"),
 ];
 
+/// Of the sweep: the selected one, or the open one.
+static STEER_SWEEP: &[Binding] = &[
+    quiet(&[Char('P')], Msg::Steer(SteerMsg::Pause), "pause the sweep, or go on with it"),
+    quiet(&[Char('S')], Msg::Steer(SteerMsg::Stop), "stop the sweep: its runs come to their end"),
+    quiet(&[Char('K')], Msg::Steer(SteerMsg::Kill), "kill the sweep: its runs end now"),
+    quiet(&[Char('F')], Msg::Steer(SteerMsg::RetryFailed), "retry all trials that failed"),
+    quiet(&[Char('A')], Msg::Steer(SteerMsg::Enqueue), "add a trial of your own, the next to be tried"),
+    quiet(&[Char('#')], Msg::Steer(SteerMsg::Slots), "change how many runs go on at once"),
+];
+
+/// Of the trial: the selected one, or the open one.
+static STEER_TRIAL: &[Binding] = &[
+    quiet(&[Char('X')], Msg::Steer(SteerMsg::KillTrial), "kill the trial"),
+    quiet(&[Char('R')], Msg::Steer(SteerMsg::Retry), "retry the trial"),
+    quiet(&[Char('E')], Msg::Steer(SteerMsg::Exclude), "exclude the trial from all that counts, or include it"),
+    quiet(&[Char('W')], Msg::Steer(SteerMsg::Note), "write a note on the trial"),
+    quiet(&[Char('T')], Msg::Steer(SteerMsg::Tag), "tag the trial, or take a tag away"),
+];
+
+/// Where a yes is waited for.
+static ASK: &[Binding] = &[
+    quiet(&[Char('y'), Char('Y')], Msg::Steer(SteerMsg::Sure), "yes"),
+    quiet(&[Char('n'), Char('N')], Msg::Back, "no"),
+];
+
+/// What can be ordered on a screen, and said of a trial.
+pub fn steering(screen: Screen) -> impl Iterator<Item = &'static Binding> {
+    let trial: &[Binding] =
+        if matches!(screen, Screen::Trials | Screen::Trial | Screen::Lanes) { STEER_TRIAL } else { &[] };
+    trial.iter().chain(STEER_SWEEP)
+}
+
+static MACHINE: &[Binding] = &[
+    bind(&[Code(KeyCode::Enter)], Msg::Machine(MachineMsg::Open), "open", "open the trial that runs in the slot"),
+    bind(&[Char('t')], Msg::Machine(MachineMsg::Span), "time", "the last ten minutes, the last hour, or all"),
+    quiet(&[Char('X')], Msg::Steer(SteerMsg::KillTrial), "kill the trial that runs in the slot"),
+    quiet(&[Char('R')], Msg::Steer(SteerMsg::Restart), "end the run, and start it again from its last checkpoint"),
+];
+
 /// The keys of one screen.
 pub fn of_screen(screen: Screen) -> &'static [Binding] {
     match screen {
@@ -179,12 +221,13 @@ pub fn of_screen(screen: Screen) -> &'static [Binding] {
         Screen::Compare => COMPARE,
         Screen::Lanes => LANES,
         Screen::Search => SEARCH,
+        Screen::Machine => MACHINE,
     }
 }
 
 /// Lines that help has for a screen.
 pub fn help_lines(screen: Screen) -> usize {
-    of_screen(screen).len() + 1 + GLOBAL.len() + 2
+    of_screen(screen).len() + 1 + steering(screen).count() + 1 + GLOBAL.len() + 2
 }
 
 /// The keys that are the same on all screens.
@@ -205,10 +248,16 @@ pub fn message(model: &Model, event: KeyEvent) -> Option<Msg> {
     if model.overlay.is_some() {
         let goes_on = |binding: &&Binding| matches!(binding.msg, Msg::Move(_) | Msg::Back | Msg::Redraw | Msg::Suspend);
         let above = ABOVE.iter().chain(GLOBAL.iter().filter(goes_on));
-        return above.into_iter().find(is_bound).map(|binding| binding.msg.clone());
+        let asks: &[Binding] = if matches!(model.overlay, Some(Overlay::Ask(_))) { ASK } else { &[] };
+        return asks.iter().chain(above).find(is_bound).map(|binding| binding.msg.clone());
     }
     // a screen's own meaning of a key comes before the general one; a number goes to its screen
-    let bound = of_screen(model.screen).iter().chain(GLOBAL).find(is_bound).map(|binding| binding.msg.clone());
+    let bound = of_screen(model.screen)
+        .iter()
+        .chain(steering(model.screen))
+        .chain(GLOBAL)
+        .find(is_bound)
+        .map(|binding| binding.msg.clone());
     bound.or_else(|| screen_of(event).map(Msg::Go))
 }
 

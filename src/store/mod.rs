@@ -27,7 +27,7 @@ pub use rows::{
     CheckpointRow, GivenUp, HoldoutRow, LeaderboardRow, MetricRow, OrderRow, PredictionRow, Recorded, RunRow, RunState,
     SweepRecord, SweepRow, SweepState, TrialRow, TrialState,
 };
-pub use steering::Reading;
+pub use steering::{Gauge, Reading};
 pub use writer::Writer;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use super::{Answer, Errors, LogTail, Want, finals, study};
 use crate::dashboard::ledger::Ledger;
 use crate::protocol::Split;
 use crate::spec::Problems;
-use crate::store::{Extent, Head, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path};
+use crate::store::{Extent, Gauge, Head, Millis, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path};
 use crate::sweep::RunId;
 
 #[derive(Debug, Error)]
@@ -31,6 +31,8 @@ pub(super) enum Cursor {
     Seq(u64),
     /// Epoch and step of the last sample.
     Step(Option<(u32, u64)>),
+    /// When what is known last was seen.
+    Seen(Option<Millis>),
     /// Metrics that are known.
     Names(Vec<(Split, String)>),
     /// Bytes of a file.
@@ -64,6 +66,13 @@ pub struct CurveNews {
     pub samples: Vec<Sample>,
 }
 
+/// What was seen after a moment; from the beginning after none.
+#[derive(Clone, Debug)]
+pub struct MachineNews {
+    pub after: Option<Millis>,
+    pub gauges: Vec<Gauge>,
+}
+
 pub(super) type Fetched = Result<(Option<Answer>, Cursor), FeedError>;
 
 /// The next answer to a want, and how far it reaches; none where nothing is new.
@@ -77,6 +86,7 @@ pub(super) async fn fetch(reader: &Reader, want: &Want, cursor: Cursor) -> Fetch
             let record = reader.record(*sweep).await?;
             Ok((Some(Answer::Record(Box::new(record))), Cursor::Done))
         }
+        Want::Machine(sweep) => machine(reader, *sweep, cursor).await,
         Want::Errors { sweep, trial, .. } => {
             let errors = Errors::read(reader, *sweep, *trial).await?;
             Ok((Some(Answer::Errors(Box::new(errors))), Cursor::Done))
@@ -169,6 +179,17 @@ async fn metrics(reader: &Reader, sweep: SweepKey, run: RunId, cursor: Cursor) -
     let names = reader.metric_names(sweep, run).await?;
     let is_new = !matches!(&cursor, Cursor::Names(known) if *known == names);
     Ok((is_new.then(|| Answer::Metrics(names.clone())), Cursor::Names(names)))
+}
+
+async fn machine(reader: &Reader, sweep: SweepKey, cursor: Cursor) -> Fetched {
+    let (after, is_first) = match cursor {
+        Cursor::Seen(after) => (after, false),
+        _ => (None, true),
+    };
+    let gauges = reader.gauges(sweep, after).await?;
+    let reached = gauges.last().map(|gauge| gauge.at).or(after);
+    let answer = (is_first || !gauges.is_empty()).then_some(Answer::Machine(MachineNews { after, gauges }));
+    Ok((answer, Cursor::Seen(reached)))
 }
 
 async fn log(reader: &Reader, sweep: &str, run: RunId, cursor: Cursor) -> Fetched {

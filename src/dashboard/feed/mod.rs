@@ -18,7 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 pub use errors::{ClassErrors, Errors};
 use fetch::{Cursor, Fetched, fetch};
-pub use fetch::{CurveNews, FeedError, SweepNews, TrialsNews};
+pub use fetch::{CurveNews, FeedError, MachineNews, SweepNews, TrialsNews};
 pub use finals::Final;
 pub use log::LogTail;
 pub use study::{Outlook, Study, Told};
@@ -43,6 +43,8 @@ pub enum Want {
     Metrics(SweepKey, RunId),
     /// The sweep file and all that belongs to it.
     Record(SweepKey),
+    /// What was seen of its devices.
+    Machine(SweepKey),
     /// What a trial got wrong, when so many of its folds are finished.
     Errors { sweep: SweepKey, trial: TrialId, folds: usize },
     /// What the metrics of a trial came to, when so many of its folds are finished.
@@ -67,6 +69,7 @@ pub enum Answer {
     Curve(CurveNews),
     Metrics(Vec<(Split, String)>),
     Record(Box<SweepRecord>),
+    Machine(MachineNews),
     Errors(Box<Errors>),
     Finals(Vec<Final>),
     Log(LogTail),

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dashboard::feed::{
-    Answer, CurveNews, Errors, Final, LogTail, Outlook, Study, SweepNews, Told, TrialsNews, Want,
+    Answer, CurveNews, Errors, Final, LogTail, MachineNews, Outlook, Study, SweepNews, Told, TrialsNews, Want,
 };
 use crate::dashboard::ledger::Ledger;
+use crate::dashboard::machine::Machine;
 use crate::protocol::Split;
 use crate::search::insight::{Insight, Pair};
 use crate::spec::Spec;
@@ -27,6 +28,7 @@ pub struct Data {
     outlooks: BTreeMap<SweepKey, Study<Outlook>>,
     insights: BTreeMap<SweepKey, Told<Insight>>,
     pairs: BTreeMap<Want, Told<Pair>>,
+    machines: BTreeMap<SweepKey, Machine>,
 }
 
 impl Data {
@@ -85,6 +87,10 @@ impl Data {
         self.pairs.get(want)
     }
 
+    pub fn machine(&self, sweep: SweepKey) -> Option<&Machine> {
+        self.machines.get(&sweep)
+    }
+
     pub(super) fn take(&mut self, want: Want, answer: Answer) {
         match answer {
             Answer::Sweeps(news) => self.take_sweeps(news),
@@ -121,6 +127,17 @@ impl Data {
                 self.insights.insert(sweep, *insight);
             }
             Answer::Pair(pair) => drop(self.pairs.insert(want, *pair)),
+            Answer::Machine(MachineNews { after, gauges }) => {
+                let Want::Machine(sweep) = want else { return };
+                let machine = self.machines.entry(sweep).or_default();
+                if after.is_none() {
+                    *machine = Machine::default();
+                }
+                // what does not continue it is of a time when it was wanted before
+                if machine.last() == after {
+                    machine.take(gauges);
+                }
+            }
             Answer::Curve(CurveNews { after: None, samples }) => drop(self.curves.insert(want, samples)),
             Answer::Curve(CurveNews { after, samples }) => {
                 if let Some(curve) = self.curves.get_mut(&want)
@@ -137,12 +154,13 @@ impl Data {
         self.ledgers.retain(|sweep, _| wanted.contains(&Want::Trials(*sweep)));
         self.curves.retain(|want, _| wanted.contains(want));
         self.metrics.retain(|(sweep, run), _| wanted.contains(&Want::Metrics(*sweep, *run)));
+        self.machines.retain(|sweep, _| wanted.contains(&Want::Machine(*sweep)));
         self.records.retain(|sweep, _| wanted.contains(&Want::Record(*sweep)));
         self.errors.retain(|want, _| wanted.contains(want));
         self.finals.retain(|want, _| wanted.contains(want));
         // what took long to compute is shown until it has been computed anew
         let is_open = |sweep: &SweepKey| wanted.contains(&Want::Trials(*sweep));
-        self.specs.retain(|sweep, _| is_open(sweep));
+        self.specs.retain(|sweep, _| is_open(sweep) || wanted.contains(&Want::Spec(*sweep)));
         self.outlooks.retain(|sweep, _| is_open(sweep));
         self.insights.retain(|sweep, _| is_open(sweep));
         self.pairs.retain(|want, _| matches!(want, Want::Pair(sweep, _) if is_open(sweep)));

@@ -4,12 +4,15 @@ mod command;
 mod compare;
 mod cursor;
 mod data;
+mod form;
 mod lanes;
 mod line;
 mod lineup;
+mod machine;
 mod pairing;
 mod palette;
 mod search;
+mod steer;
 mod sweeps;
 mod trial;
 mod trials;
@@ -23,11 +26,14 @@ pub use command::repeating;
 pub use compare::{CompareMsg, CompareView, OverFolds, Sheet, Source};
 pub use cursor::Cursor;
 pub use data::Data;
+pub use form::{Field, Form, Purpose};
 pub use lanes::{Cell, LanesMsg, LanesView, Shape, cell, samples};
 pub use line::Line;
 pub use lineup::{Compared, Lineup, MOST_DRAWN, finals_of};
+pub use machine::{MachineMsg, MachineView, SlotRow, Span};
 pub use palette::{Entry, Palette, likeness};
 pub use search::{Panel, SearchMsg, SearchView, of_space, spec, told};
+pub use steer::{Ask, SteerMsg};
 pub use sweeps::{Sweeps, SweepsMsg};
 pub use trial::{Page, Splits, TrialMsg, TrialView, id_of};
 pub use trials::{Trials, TrialsMsg, name_of};
@@ -70,6 +76,7 @@ pub struct Model {
     pub compare: CompareView,
     pub lanes: LanesView,
     pub search: SearchView,
+    pub machine: MachineView,
 }
 
 /// What lies above a screen.
@@ -81,6 +88,10 @@ pub enum Overlay {
     Columns(Cursor),
     /// The metrics of the trial, one to be drawn.
     Metrics(Cursor),
+    /// Whether an order is meant.
+    Ask(Ask),
+    /// What an order needs to know.
+    Form(Form),
 }
 
 /// Something to be said in passing.
@@ -114,6 +125,7 @@ impl Model {
             compare: CompareView::default(),
             lanes: LanesView::default(),
             search: SearchView::default(),
+            machine: MachineView::default(),
         }
     }
 
@@ -147,7 +159,11 @@ impl Model {
                     wants.extend(self.search.wants(&self.data, sweep));
                 }
             }
+            Screen::Machine => wants.extend(self.sweep.map(Want::Machine)),
             Screen::Sweeps | Screen::Trials | Screen::Trial => {}
+        }
+        if let Some(Overlay::Form(form)) = &self.overlay {
+            wants.extend(steer::wants(form));
         }
         wants
     }
@@ -162,12 +178,12 @@ impl Model {
     /// Whether keys are letters now.
     pub fn takes_text(&self) -> bool {
         match self.overlay {
-            Some(Overlay::Palette(_)) => true,
-            Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_)) => false,
+            Some(Overlay::Palette(_) | Overlay::Form(_)) => true,
+            Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_) | Overlay::Ask(_)) => false,
             None => match self.screen {
                 Screen::Sweeps => self.sweeps.is_typing,
                 Screen::Trials => self.trials.is_typing,
-                Screen::Trial | Screen::Compare | Screen::Search | Screen::Lanes => false,
+                Screen::Trial | Screen::Compare | Screen::Search | Screen::Lanes | Screen::Machine => false,
             },
         }
     }
@@ -210,6 +226,7 @@ impl Model {
             self.trial = TrialView::default();
             self.lanes = LanesView::default();
             self.search = SearchView::default();
+            self.machine = MachineView::default();
         }
     }
 
@@ -232,7 +249,7 @@ impl Model {
         let ledger = self.sweep.and_then(|sweep| self.data.ledger(sweep));
         match &mut self.overlay {
             Some(Overlay::Help(cursor)) => cursor.scroll(to, keys::help_lines(self.screen)),
-            Some(Overlay::Palette(_)) => {}
+            Some(Overlay::Palette(_) | Overlay::Ask(_) | Overlay::Form(_)) => {}
             Some(Overlay::Columns(cursor)) => {
                 cursor.step(to, ledger.map_or(0, |ledger| self.trials.columns(ledger).len()));
             }
@@ -243,6 +260,10 @@ impl Model {
                     if let Some(ledger) = ledger {
                         self.trials.step(to, ledger);
                     }
+                }
+                Screen::Machine => {
+                    let slots = self.slots().len();
+                    self.machine.cursor.step(to, slots);
                 }
                 Screen::Trial => {
                     let trial = self.trial_id.and_then(|trial| ledger?.trial(trial));
@@ -333,6 +354,19 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
                     next = model.search.update(&msg, &model.data, sweep, ledger);
                 }
             }
+            Msg::Steer(msg) => {
+                if let Some(effect) = steer::update(model, &msg) {
+                    return Some(effect);
+                }
+            }
+            Msg::Machine(msg) => next = machine::update(model, &msg),
+            Msg::Told { sweep, told } => {
+                // of a sweep that was left in between nobody wants to know
+                if model.listens_to() == Some(sweep.as_str()) {
+                    model.machine.told(told);
+                }
+            }
+            Msg::Heard { sweep, order, heard } => steer::heard(model, &sweep, &order, heard),
             Msg::Tick(now) => {
                 model.now = now;
                 model.toast.take_if(|toast| toast.until <= now);
@@ -439,7 +473,11 @@ fn trials_do(model: &mut Model, msg: &TrialsMsg) -> Option<Msg> {
 }
 
 fn answered(model: &mut Model, want: Want, answer: Answer) {
+    let learned = if let Want::Spec(sweep) = want { Some(sweep) } else { None };
     model.data.take(want, answer);
+    if let Some(sweep) = learned {
+        steer::learned(model, sweep);
+    }
     if let Some(sweep) = model.awaited.take_if(|sweep| model.data.outline(*sweep).is_some()) {
         model.open(sweep);
     }
@@ -449,11 +487,12 @@ fn answered(model: &mut Model, want: Want, answer: Answer) {
 fn line(model: &mut Model) -> Option<&mut Line> {
     match &mut model.overlay {
         Some(Overlay::Palette(palette)) => Some(&mut palette.line),
-        Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_)) => None,
+        Some(Overlay::Form(form)) => form.fields.get_mut(form.row).map(|field| &mut field.line),
+        Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_) | Overlay::Ask(_)) => None,
         None => match model.screen {
             Screen::Sweeps => Some(&mut model.sweeps.filter),
             Screen::Trials => Some(&mut model.trials.filter),
-            Screen::Trial | Screen::Compare | Screen::Search | Screen::Lanes => None,
+            Screen::Trial | Screen::Compare | Screen::Search | Screen::Lanes | Screen::Machine => None,
         },
     }
 }
@@ -467,11 +506,18 @@ fn paste(model: &mut Model, text: &str) {
 }
 
 fn typed(model: &mut Model, key: KeyEvent) -> Option<Msg> {
+    if let Some(Overlay::Form(form)) = &mut model.overlay
+        && form.typed(key)
+    {
+        return None;
+    }
     let to = match key.code {
         KeyCode::Esc => return Some(Msg::Back),
         KeyCode::Enter => {
-            if model.overlay.is_some() {
-                return Some(Msg::ChooseSelected);
+            match &model.overlay {
+                Some(Overlay::Form(_)) => return Some(Msg::Steer(SteerMsg::Send)),
+                Some(_) => return Some(Msg::ChooseSelected),
+                None => {}
             }
             model.sweeps.is_typing = false;
             model.trials.is_typing = false;
@@ -509,7 +555,7 @@ fn selected_above(model: &Model) -> Option<usize> {
     match &model.overlay {
         Some(Overlay::Palette(palette)) => Some(palette.cursor.selected()),
         Some(Overlay::Columns(cursor) | Overlay::Metrics(cursor)) => Some(cursor.selected()),
-        Some(Overlay::Help(_)) | None => None,
+        Some(Overlay::Help(_) | Overlay::Ask(_) | Overlay::Form(_)) | None => None,
     }
 }
 
@@ -535,7 +581,7 @@ fn choose(model: &mut Model, row: usize) -> Option<Msg> {
             }
             model.overlay = None;
         }
-        Some(Overlay::Help(_) | Overlay::Palette(_)) | None => {}
+        Some(Overlay::Help(_) | Overlay::Palette(_) | Overlay::Ask(_) | Overlay::Form(_)) | None => {}
     }
     None
 }

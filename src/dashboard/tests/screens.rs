@@ -79,6 +79,44 @@ async fn sheets_of_a_comparison() {
 }
 
 #[tokio::test]
+async fn machine() {
+    check("machine", &format!("<enter>{}", Screen::Machine.number())).await;
+}
+
+#[tokio::test]
+async fn what_is_asked_before_an_order() {
+    let story = Story::running().await;
+    let mut seen = Seen::of(&story).await;
+    for (name, keys) in [
+        ("kill_trial", "<enter>X"),
+        ("stop", "<esc>S"),
+        ("enqueue", "<esc>A"),
+        ("enqueue_wrong", "<c-u>5<enter>"),
+        ("note", "<esc>W损失爆炸"),
+        ("slots", "<esc>#0<enter>"),
+    ] {
+        seen.press(keys).await;
+        for (width, height) in SIZES {
+            insta::assert_snapshot!(format!("steer_{name}_{width}x{height}"), seen.frame(width, height).0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_of_trials() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    story.remark(&[(2, "exclude", ""), (5, "tag", "fast"), (5, "note", "损失爆炸 in fold 3")]).await;
+    seen.press("<enter>").await;
+    for (name, keys) in [("trials", ""), ("trial", "/trial=5<enter><enter>")] {
+        seen.press(keys).await;
+        for (width, height) in SIZES {
+            insta::assert_snapshot!(format!("remarks_{name}_{width}x{height}"), seen.frame(width, height).0);
+        }
+    }
+}
+
+#[tokio::test]
 async fn pages_of_a_trial() {
     for (state, page) in [("failed", "f"), ("finished", "f"), ("finished", "p"), ("finished", "e"), ("running", "e")] {
         let story = story(state).await;
