@@ -18,7 +18,7 @@ use ratatui::layout::Size;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use sweep::dashboard::feed::{Feed, Want};
-use sweep::dashboard::message::Msg;
+use sweep::dashboard::message::{Msg, Screen as Tab};
 use sweep::dashboard::model::{Model, update};
 use sweep::dashboard::theme::{Depth, Glyphs, Ground, Theme};
 use sweep::dashboard::{keys, view};
@@ -26,7 +26,7 @@ use sweep::protocol::{Measurement, Split};
 use sweep::spec::Direction;
 use sweep::store::{Millis, NewSweep, Reader, Store, SweepKey};
 use sweep::sweep::{Fact, FoldId, RunId, TrialId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 const FIRST_PAINT: Duration = Duration::from_millis(300);
 const KEY: Duration = Duration::from_millis(50);
@@ -172,14 +172,14 @@ async fn write(path: &Path, sizes: &Sizes) -> Result<()> {
 struct Screen {
     model: Model,
     terminal: Terminal<TestBackend>,
-    wanted: watch::Sender<BTreeSet<Want>>,
+    wanted: mpsc::UnboundedSender<BTreeSet<Want>>,
     news: mpsc::Receiver<Msg>,
 }
 
 impl Screen {
     async fn open(path: &Path) -> Result<Self> {
         let reader = Reader::open(path).await?;
-        let (wanted, wants) = watch::channel(BTreeSet::new());
+        let (wanted, wants) = mpsc::unbounded_channel();
         let (messages, news) = mpsc::channel(64);
         tokio::spawn(Feed::new(reader, wants, messages).run());
         let theme = Theme { depth: Depth::True, ground: Ground::Dark, glyphs: Glyphs::Braille };
@@ -189,18 +189,18 @@ impl Screen {
     }
 
     fn draw(&mut self) -> Result<()> {
-        self.wanted.send_replace(self.model.wants());
+        self.wanted.send(self.model.wants())?;
         self.terminal.draw(|frame| drop(view::draw(frame, &self.model)))?;
         Ok(())
     }
 
     /// Takes in news until it is told enough, then draws.
     async fn until(&mut self, is_enough: impl Fn(&Model) -> bool) -> Result<()> {
-        self.wanted.send_replace(self.model.wants());
+        self.wanted.send(self.model.wants())?;
         while !is_enough(&self.model) {
             let msg = self.news.recv().await.context("the feed has ended")?;
             update(&mut self.model, msg);
-            self.wanted.send_replace(self.model.wants());
+            self.wanted.send(self.model.wants())?;
         }
         self.draw()
     }
@@ -259,6 +259,14 @@ async fn measure(path: &Path, sizes: &Sizes) -> Result<bool> {
         slowest = slowest.max(screen.press(code)?);
     }
     good &= report("slowest key, a trial", slowest, KEY);
+    for (name, tab, keys) in [("lanes", Tab::Lanes, "jjGgssslllrrnb"), ("a comparison", Tab::Compare, "bxcmejjrfpav")] {
+        update(&mut screen.model, Msg::Go(tab));
+        let mut slowest = Duration::ZERO;
+        for code in letters(keys) {
+            slowest = slowest.max(screen.press(code)?);
+        }
+        good &= report(&format!("slowest key, {name}"), slowest, KEY);
+    }
     good &= watched(path, sizes, &mut screen).await?;
     let memory = status_mb("VmHWM")?;
     println!("{:<28} {memory:>8.0} MB, at most {MEMORY_MB:.0}", "memory, at its peak");

@@ -165,7 +165,13 @@ pub fn main() -> ExitCode {
     }
     let result = settings(&cli.common).and_then(|settings| {
         let filter = log_filter(&settings.log)?;
-        if matches!(cli.command, Command::Dash(_)) {
+        let is_drawn = match &cli.command {
+            Command::Dash(_) => true,
+            Command::Run(args) => args.watch,
+            Command::Resume(args) => args.watch,
+            _ => false,
+        };
+        if is_drawn {
             dash::log_to_file(filter);
         } else {
             log_to_stderr(filter);

@@ -54,6 +54,17 @@ pub(super) struct Screen {
     passed: u64,
 }
 
+/// In front of the bars.
+pub(super) struct Curtain(Option<MultiProgress>);
+
+impl Curtain {
+    pub(super) fn lift(self) {
+        if let Some(bars) = self.0 {
+            bars.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+}
+
 enum Shown {
     Lines,
     Bars {
@@ -112,6 +123,17 @@ impl Screen {
             }
             Notice::Deaf { why } => self.say(&format!("this sweep cannot be steered from outside: {why}")),
             Notice::Killing => self.say("ending the runs; `sweep resume` continues from their last checkpoints"),
+        }
+    }
+
+    /// Nothing is shown until it is lifted.
+    pub(super) fn curtain(&self) -> Curtain {
+        match &self.shown {
+            Shown::Lines => Curtain(None),
+            Shown::Bars { all, .. } => {
+                all.set_draw_target(ProgressDrawTarget::hidden());
+                Curtain(Some(all.clone()))
+            }
         }
     }
 

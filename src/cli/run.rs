@@ -1,21 +1,23 @@
 //! `sweep run` and `sweep resume`.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use super::baseline::Baseline;
 use super::earlier::earlier;
 use super::holdout::Holdout;
 use super::print::{errln, outln};
-use super::progress::Screen;
+use super::progress::{Curtain, Screen};
 use super::ready::Ready;
-use super::{Format, Loaded, SpecArgs, cache_of, parse, preflight, render};
+use super::{Format, Loaded, SpecArgs, cache_of, dash, parse, preflight, render};
 use crate::control::{self, Answer};
-use crate::driver::{Campaign, Launcher, Machine, Slots, conduct, now};
+use crate::driver::{Campaign, Launcher, Machine, Notice, Slots, conduct, now};
 use crate::failure::{Code, Failure};
 use crate::search::Earlier;
 use crate::settings::Settings;
@@ -30,6 +32,9 @@ use crate::train::prune_vectors;
 pub(super) struct RunArgs {
     #[command(flatten)]
     spec: SpecArgs,
+    /// Open the dashboard on it; leaving that leaves the sweep running
+    #[arg(long)]
+    pub(super) watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -39,11 +44,15 @@ pub(super) struct ResumeArgs {
     /// Try failed trials again
     #[arg(long)]
     retry_failed: bool,
+    /// Open the dashboard on it; leaving that leaves the sweep running
+    #[arg(long)]
+    pub(super) watch: bool,
 }
 
 /// Starts a sweep and sees it to its end.
 pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> Result<Code, Failure> {
     let Loaded { spec, text, project } = args.spec.load()?;
+    dash::needs_terminal(args.watch)?;
     preflight(&settings.db).await?;
     let earlier = earlier(&settings.db, &spec.search, &spec.values()).await?;
     let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs(&spec))?;
@@ -67,7 +76,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
         host: gethostname::gethostname().to_string_lossy().into_owned(),
     };
     let record = store.create_sweep(new, now()).await?;
-    let voyage = Voyage { store, record, spec, launcher, slots, earlier, retry_failed: false };
+    let voyage = Voyage { store, record, spec, launcher, slots, earlier, retry_failed: false, watch: args.watch };
     voyage.sail(settings, format).await
 }
 
@@ -76,6 +85,7 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     if !settings.db.exists() {
         return Err(StoreError::Missing { path: settings.db.clone() }.into());
     }
+    dash::needs_terminal(args.watch)?;
     preflight(&settings.db).await?;
     let store = Store::open(&settings.db).await?;
     let reader = store.reader();
@@ -108,7 +118,8 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     let finished = of_trials.filter(|row| row.state == RunState::Finished).count();
     let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs(&spec).saturating_sub(finished))?;
     let Ready { launcher, .. } = Ready::make(&spec, &record.project, settings, &slots, Some(&record)).await?;
-    let voyage = Voyage { store, record, spec, launcher, slots, earlier, retry_failed: args.retry_failed };
+    let (retry_failed, watch) = (args.retry_failed, args.watch);
+    let voyage = Voyage { store, record, spec, launcher, slots, earlier, retry_failed, watch };
     voyage.sail(settings, format).await
 }
 
@@ -131,6 +142,8 @@ struct Voyage {
     slots: Slots,
     earlier: Arc<[Earlier]>,
     retry_failed: bool,
+    /// With the dashboard above it.
+    watch: bool,
 }
 
 /// What `--format json` prints in the end.
@@ -144,7 +157,7 @@ struct Outcome {
 
 impl Voyage {
     async fn sail(self, settings: &Settings, format: Format) -> Result<Code, Failure> {
-        let Self { store, record, spec, launcher, slots, earlier, retry_failed } = self;
+        let Self { store, record, spec, launcher, slots, earlier, retry_failed, watch } = self;
         let (trials, folds) = (spec.planned_trials(), spec.folds.runs());
         let with = if spec.baseline { " and a baseline" } else { "" };
         prune_vectors(&cache_of(&settings.db), settings.cache_mb.saturating_mul(1 << 20));
@@ -154,7 +167,13 @@ impl Voyage {
         let all = runs(&spec) + if spec.baseline { folds as usize } else { 0 };
         let mut screen = Screen::new(&spec.search, best, [all, folds as usize], &done, slots.places.len());
         let campaign = Campaign { store: &store, record: &record, spec: &spec, launcher, slots, earlier, retry_failed };
-        let end = conduct(campaign, &mut |notice| screen.notice(&notice)).await;
+        let dashboard = watch.then(|| (screen.curtain(), dash::beside(settings, record.key)));
+        let mut notice = |notice: Notice<'_>| screen.notice(&notice);
+        let conducting = conduct(campaign, &mut notice);
+        let end = match dashboard {
+            Some((curtain, dashboard)) => watched(conducting, curtain, dashboard).await,
+            None => conducting.await,
+        };
         screen.close();
         let end = end?;
         let outcome = outcome(&store, &record.name).await?;
@@ -168,6 +187,34 @@ impl Voyage {
             SweepEnd::Finished | SweepEnd::Enough { .. } if outcome.has_failures() => Code::RunsFailed,
             SweepEnd::Finished | SweepEnd::Enough { .. } => Code::Good,
         })
+    }
+}
+
+/// Conducts behind the dashboard, and where that is left goes on before everybody's eyes. Who looks at how it ended is
+/// not disturbed.
+async fn watched<T>(
+    conducting: impl Future<Output = T>,
+    curtain: Curtain,
+    mut dashboard: JoinHandle<Result<Code, Failure>>,
+) -> T {
+    let mut conducting = pin!(conducting);
+    let (end, left) = tokio::select! {
+        end = &mut conducting => (Some(end), None),
+        left = &mut dashboard => (None, Some(left)),
+    };
+    let left = match left {
+        Some(left) => left,
+        None => dashboard.await,
+    };
+    curtain.lift();
+    match left {
+        Ok(Ok(_)) => {}
+        Ok(Err(failure)) => errln!("the dashboard has ended: {}", failure.what),
+        Err(error) => errln!("the dashboard has ended: {error}"),
+    }
+    match end {
+        Some(end) => end,
+        None => conducting.await,
     }
 }
 

@@ -234,6 +234,14 @@ async fn find(reader: &Reader, name: Option<&str>, order: &Order) -> Result<Swee
     Err(Failure::new(Code::NotRunning, what).hint(hint))
 }
 
+/// Records what is said of a trial of a sweep that nobody runs.
+pub(super) async fn remark_on(sweep: &str, order: Order, settings: &Settings) -> Result<Answer, Failure> {
+    let reader = Reader::open(&settings.db).await?;
+    let record = reader.sweep(sweep).await;
+    reader.close().await;
+    write_down(&record?, order, settings).await
+}
+
 /// What is said of a trial is recorded by this process where no coordinator does it.
 async fn write_down(record: &SweepRecord, order: Order, settings: &Settings) -> Result<Answer, Failure> {
     let spec = parse(&record.spec_path, &record.spec, &record.overrides).map_err(|problems| {

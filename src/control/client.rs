@@ -45,11 +45,13 @@ async fn ask(directory: &Path, request: &Request) -> Result<Updates, ControlErro
     let path = socket_path(directory);
     let failed = |source| ControlError::Failed { path: path.clone(), source };
     let stream = connect(directory).await.map_err(failed)?;
-    let mut stream = BufReader::new(stream.ok_or_else(|| ControlError::Nobody { path: path.clone() })?);
+    let stream = stream.ok_or_else(|| ControlError::Nobody { path: path.clone() })?;
+    let coordinator = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
+    let mut stream = BufReader::new(stream);
     let mut line = serde_json::to_string(request).map_err(|error| failed(error.into()))?;
     line.push('\n');
     stream.write_all(line.as_bytes()).await.map_err(failed)?;
-    Ok(Updates { lines: stream.lines(), path })
+    Ok(Updates { lines: stream.lines(), path, coordinator })
 }
 
 /// What is told to who watches.
@@ -57,9 +59,15 @@ async fn ask(directory: &Path, request: &Request) -> Result<Updates, ControlErro
 pub struct Updates {
     lines: Lines<BufReader<UnixStream>>,
     path: PathBuf,
+    coordinator: Option<u32>,
 }
 
 impl Updates {
+    /// The process at the other end, where the system tells.
+    pub fn coordinator(&self) -> Option<u32> {
+        self.coordinator
+    }
+
     /// The next one; none when the coordinator has left, or does not want to wait any longer. Can be given up at any time.
     pub async fn next(&mut self) -> Result<Option<Update>, ControlError> {
         let Some(line) = self.line().await? else { return Ok(None) };

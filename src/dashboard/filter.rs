@@ -27,11 +27,13 @@ pub enum Field {
     /// By its place in the ledger.
     Parameter(usize),
     Why,
+    /// Whether it is excluded, its tags, its note.
+    Remarks,
 }
 
 impl Field {
     /// Those that are there in every sweep, by the names that a filter knows.
-    const NAMED: [(&'static str, Self); 9] = [
+    const NAMED: [(&'static str, Self); 10] = [
         ("trial", Self::Trial),
         ("state", Self::State),
         ("score", Self::Score),
@@ -41,6 +43,7 @@ impl Field {
         ("time", Self::Time),
         ("seconds", Self::Time),
         ("why", Self::Why),
+        ("remarks", Self::Remarks),
     ];
 }
 
@@ -310,7 +313,7 @@ impl Parser<'_> {
             Field::Trial | Field::Score | Field::Error | Field::Folds => {
                 Operand::Number(word.parse().map_err(|_| wrong(format!("{word:?} is no number")))?)
             }
-            Field::Parameter(_) | Field::Why => match word.as_str() {
+            Field::Parameter(_) | Field::Why | Field::Remarks => match word.as_str() {
                 "true" => Operand::Number(1.0),
                 "false" => Operand::Number(0.0),
                 _ => word.parse().map_or_else(|_| Operand::Text(word.clone()), Operand::Number),

@@ -3,7 +3,10 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::message::{Move, Msg, Screen};
-use super::model::{Model, Page, SweepsMsg, TrialMsg, TrialsMsg};
+use super::model::{
+    CompareMsg, LanesMsg, MachineMsg, Model, Overlay, Page, Panel, SearchMsg, Sheet, SteerMsg, SweepsMsg, TrialMsg,
+    TrialsMsg,
+};
 
 /// Keys that do the same.
 #[derive(Debug)]
@@ -62,6 +65,7 @@ static SWEEPS: &[Binding] = &[
         "filter",
         "show only sweeps whose name or state has these letters",
     ),
+    bind(&[Char(' ')], Msg::Sweeps(SweepsMsg::Mark), "mark", "mark the sweep to compare it"),
 ];
 
 static TRIALS: &[Binding] = &[
@@ -108,18 +112,122 @@ static TRIAL: &[Binding] = &[
     quiet(&[Char('Y')], Msg::Trial(TrialMsg::Copy), "copy the command that repeats the trial (on its page)"),
 ];
 
+static COMPARE: &[Binding] = &[
+    quiet(&[Char('b')], Msg::Compare(CompareMsg::Sheet(Sheet::Progress)), "how good each sweep was by then"),
+    quiet(&[Char('c')], Msg::Compare(CompareMsg::Sheet(Sheet::Curves)), "curves over each other"),
+    quiet(&[Char('f')], Msg::Compare(CompareMsg::Sheet(Sheet::Folds)), "scores of the folds, paired"),
+    quiet(&[Char('p')], Msg::Compare(CompareMsg::Sheet(Sheet::Parameters)), "parameters in which they differ"),
+    quiet(&[Char('v')], Msg::Compare(CompareMsg::Sheet(Sheet::Metrics)), "validation metrics at the best epochs"),
+    bind(&[Char(']')], Msg::Compare(CompareMsg::NextSheet), "page", "the next of these pages"),
+    quiet(&[Char('[')], Msg::Compare(CompareMsg::PreviousSheet), "the page before"),
+    bind(
+        &[Char('r')],
+        Msg::Compare(CompareMsg::Reference),
+        "reference",
+        "measure the others against the selected one; once more: against the best",
+    ),
+    bind(&[Char('m')], Msg::Compare(CompareMsg::NextMetric), "metric", "draw the next metric"),
+    quiet(&[Char('M')], Msg::Compare(CompareMsg::Metrics), "choose the metric to draw"),
+    bind(&[Char('e')], Msg::Compare(CompareMsg::Each), "each fold", "curves of each fold, or their mean with a band"),
+    bind(&[Char('a')], Msg::Compare(CompareMsg::All), "all", "all parameters, or those that differ"),
+    bind(&[Char('x')], Msg::Compare(CompareMsg::Seconds), "time", "best so far by seconds, or by trials"),
+    quiet(&[Char('t')], Msg::Compare(CompareMsg::Splits), "training, validation, or both"),
+    quiet(&[Char('s')], Msg::Compare(CompareMsg::Smooth), "smooth the curves more, and less again"),
+    quiet(&[Char('y')], Msg::Compare(CompareMsg::LogY), "logarithmic scale of the values"),
+    bind(&[Char('w')], Msg::Compare(CompareMsg::Source), "sweeps", "marked trials, or the best ones of marked sweeps"),
+    quiet(&[Char('u'), Char(' ')], Msg::Compare(CompareMsg::Unmark), "take the mark of the selected one away"),
+    quiet(&[Code(KeyCode::Enter)], Msg::Compare(CompareMsg::Open), "open the selected trial"),
+];
+
+static LANES: &[Binding] = &[
+    bind(&[Code(KeyCode::Enter)], Msg::Lanes(LanesMsg::Open), "open", "open the trial at the fold under the cursor"),
+    bind(&[Char('n')], Msg::Lanes(LanesMsg::Running), "running", "to the next fold that runs"),
+    bind(&[Char('b')], Msg::Lanes(LanesMsg::Best), "best", "to the best trial"),
+    bind(&[Char('s')], Msg::Lanes(LanesMsg::SortNext), "sort", "sort by number, score or state"),
+    bind(&[Char('r')], Msg::Lanes(LanesMsg::Reverse), "reverse", "sort the other way round"),
+    bind(&[Char(' ')], Msg::Lanes(LanesMsg::Mark), "mark", "mark the trial to compare it"),
+];
+
+static SEARCH: &[Binding] = &[
+    quiet(
+        &[Char('o')],
+        Msg::Search(SearchMsg::Panel(Panel::Overview)),
+        "best so far, what is left to gain, what is next",
+    ),
+    quiet(&[Char('i')], Msg::Search(SearchMsg::Panel(Panel::Importance)), "how much each parameter matters"),
+    quiet(&[Char('s')], Msg::Search(SearchMsg::Panel(Panel::Slice)), "one parameter against the score"),
+    quiet(&[Char('c')], Msg::Search(SearchMsg::Panel(Panel::Contour)), "two parameters and the score"),
+    quiet(&[Char('p')], Msg::Search(SearchMsg::Panel(Panel::Parallel)), "all parameters, a line a trial"),
+    bind(&[Char(']')], Msg::Search(SearchMsg::NextPanel), "page", "the next of these pages"),
+    quiet(&[Char('[')], Msg::Search(SearchMsg::PreviousPanel), "the page before"),
+    bind(
+        &[Code(KeyCode::Enter)],
+        Msg::Search(SearchMsg::Open),
+        "open",
+        "the trial under the cursor; the slice of a parameter; its contour with the most important other",
+    ),
+    bind(&[Char('r')], Msg::Search(SearchMsg::Regret), "regret", "scores, or how far below the best they still were"),
+    bind(&[Char('x')], Msg::Search(SearchMsg::Swap), "swap", "contour: one axis for the other"),
+    bind(&[Char(' ')], Msg::Search(SearchMsg::Brush), "range", "parallel: only trials in a range of this axis"),
+    quiet(&[Char('+'), Char('=')], Msg::Search(SearchMsg::Widen), "parallel: a wider range"),
+    quiet(&[Char('-')], Msg::Search(SearchMsg::Narrow), "parallel: a narrower range"),
+];
+
+/// Of the sweep: the selected one, or the open one.
+static STEER_SWEEP: &[Binding] = &[
+    quiet(&[Char('P')], Msg::Steer(SteerMsg::Pause), "pause the sweep, or go on with it"),
+    quiet(&[Char('S')], Msg::Steer(SteerMsg::Stop), "stop the sweep: its runs come to their end"),
+    quiet(&[Char('K')], Msg::Steer(SteerMsg::Kill), "kill the sweep: its runs end now"),
+    quiet(&[Char('F')], Msg::Steer(SteerMsg::RetryFailed), "retry all trials that failed"),
+    quiet(&[Char('A')], Msg::Steer(SteerMsg::Enqueue), "add a trial of your own, the next to be tried"),
+    quiet(&[Char('#')], Msg::Steer(SteerMsg::Slots), "change how many runs go on at once"),
+];
+
+/// Of the trial: the selected one, or the open one.
+static STEER_TRIAL: &[Binding] = &[
+    quiet(&[Char('X')], Msg::Steer(SteerMsg::KillTrial), "kill the trial"),
+    quiet(&[Char('R')], Msg::Steer(SteerMsg::Retry), "retry the trial"),
+    quiet(&[Char('E')], Msg::Steer(SteerMsg::Exclude), "exclude the trial from all that counts, or include it"),
+    quiet(&[Char('W')], Msg::Steer(SteerMsg::Note), "write a note on the trial"),
+    quiet(&[Char('T')], Msg::Steer(SteerMsg::Tag), "tag the trial, or take a tag away"),
+];
+
+/// Where a yes is waited for.
+static ASK: &[Binding] = &[
+    quiet(&[Char('y'), Char('Y')], Msg::Steer(SteerMsg::Sure), "yes"),
+    quiet(&[Char('n'), Char('N')], Msg::Back, "no"),
+];
+
+/// What can be ordered on a screen, and said of a trial.
+pub fn steering(screen: Screen) -> impl Iterator<Item = &'static Binding> {
+    let trial: &[Binding] =
+        if matches!(screen, Screen::Trials | Screen::Trial | Screen::Lanes) { STEER_TRIAL } else { &[] };
+    trial.iter().chain(STEER_SWEEP)
+}
+
+static MACHINE: &[Binding] = &[
+    bind(&[Code(KeyCode::Enter)], Msg::Machine(MachineMsg::Open), "open", "open the trial that runs in the slot"),
+    bind(&[Char('t')], Msg::Machine(MachineMsg::Span), "time", "the last ten minutes, the last hour, or all"),
+    quiet(&[Char('X')], Msg::Steer(SteerMsg::KillTrial), "kill the trial that runs in the slot"),
+    quiet(&[Char('R')], Msg::Steer(SteerMsg::Restart), "end the run, and start it again from its last checkpoint"),
+];
+
 /// The keys of one screen.
 pub fn of_screen(screen: Screen) -> &'static [Binding] {
     match screen {
         Screen::Sweeps => SWEEPS,
         Screen::Trials => TRIALS,
         Screen::Trial => TRIAL,
+        Screen::Compare => COMPARE,
+        Screen::Lanes => LANES,
+        Screen::Search => SEARCH,
+        Screen::Machine => MACHINE,
     }
 }
 
 /// Lines that help has for a screen.
 pub fn help_lines(screen: Screen) -> usize {
-    of_screen(screen).len() + 1 + GLOBAL.len() + 2
+    of_screen(screen).len() + 1 + steering(screen).count() + 1 + GLOBAL.len() + 2
 }
 
 /// The keys that are the same on all screens.
@@ -140,10 +248,16 @@ pub fn message(model: &Model, event: KeyEvent) -> Option<Msg> {
     if model.overlay.is_some() {
         let goes_on = |binding: &&Binding| matches!(binding.msg, Msg::Move(_) | Msg::Back | Msg::Redraw | Msg::Suspend);
         let above = ABOVE.iter().chain(GLOBAL.iter().filter(goes_on));
-        return above.into_iter().find(is_bound).map(|binding| binding.msg.clone());
+        let asks: &[Binding] = if matches!(model.overlay, Some(Overlay::Ask(_))) { ASK } else { &[] };
+        return asks.iter().chain(above).find(is_bound).map(|binding| binding.msg.clone());
     }
     // a screen's own meaning of a key comes before the general one; a number goes to its screen
-    let bound = of_screen(model.screen).iter().chain(GLOBAL).find(is_bound).map(|binding| binding.msg.clone());
+    let bound = of_screen(model.screen)
+        .iter()
+        .chain(steering(model.screen))
+        .chain(GLOBAL)
+        .find(is_bound)
+        .map(|binding| binding.msg.clone());
     bound.or_else(|| screen_of(event).map(Msg::Go))
 }
 

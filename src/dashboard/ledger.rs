@@ -371,6 +371,19 @@ impl Trial {
         self.values.get(parameter).unwrap_or(&Setting::Absent)
     }
 
+    /// Whether anything was said of it.
+    pub fn has_remarks(&self) -> bool {
+        self.excluded || self.note.is_some() || !self.tags.is_empty()
+    }
+
+    /// `excluded fast large “the loss explodes”`
+    pub fn remarks(&self) -> String {
+        let excluded = self.excluded.then(|| "excluded".to_owned());
+        let tags = self.tags.iter().map(ToString::to_string);
+        let note = self.note.as_ref().map(|note| format!("“{note}”"));
+        excluded.into_iter().chain(tags).chain(note).collect::<Vec<_>>().join(" ")
+    }
+
     /// The newest attempt at each fold.
     pub fn newest_runs(&self) -> impl Iterator<Item = &Run> {
         let later = self.runs.iter().skip(1).map(Some).chain([None]);
@@ -379,6 +392,12 @@ impl Trial {
             .zip(later)
             .filter(|(run, later)| later.is_none_or(|later| later.fold != run.fold))
             .map(|(run, _)| run)
+    }
+
+    /// The newest attempt at one fold.
+    pub fn newest_run(&self, fold: FoldId) -> Option<&Run> {
+        let after = self.runs.partition_point(|run| run.fold <= fold);
+        self.runs[..after].last().filter(|run| run.fold == fold)
     }
 
     pub fn folds_done(&self) -> usize {
@@ -461,6 +480,10 @@ impl Run {
             ended: None,
             why: None,
         }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.state == RunState::Running
     }
 
     /// From its start to its end, or to now.

@@ -4,9 +4,10 @@ use crossterm::event::KeyEvent;
 use ratatui::layout::Size;
 
 use super::feed::{Answer, Want};
-use super::model::{SweepsMsg, TrialMsg, TrialsMsg};
+use super::model::{CompareMsg, LanesMsg, MachineMsg, SearchMsg, SteerMsg, SweepsMsg, TrialMsg, TrialsMsg};
+use crate::control;
 use crate::store::{Millis, SweepKey};
-use crate::sweep::TrialId;
+use crate::sweep::{Order, TrialId};
 
 #[derive(Clone, Debug)]
 pub enum Msg {
@@ -36,12 +37,47 @@ pub enum Msg {
     Sweeps(SweepsMsg),
     Trials(TrialsMsg),
     Trial(TrialMsg),
+    Compare(CompareMsg),
+    Lanes(LanesMsg),
+    Search(SearchMsg),
+    Steer(SteerMsg),
+    Machine(MachineMsg),
+    /// What the coordinator of a sweep, by its name, has told.
+    Told {
+        sweep: String,
+        told: Told,
+    },
+    /// What has become of an order to a sweep, by its name.
+    Heard {
+        sweep: String,
+        order: Order,
+        heard: Heard,
+    },
     Tick(Millis),
     Resized(Size),
     /// What the feed has found out.
     Answer(Want, Answer),
     /// What could not be found out, and why.
     Unanswered(Want, String),
+}
+
+/// Of an order.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    Answer(control::Answer),
+    /// No coordinator is there.
+    Nobody,
+    Failed(String),
+}
+
+/// By a coordinator that is watched.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// It is there, as this process.
+    Lives(Option<u32>),
+    Update(control::Update),
+    /// Nobody tells anything any more.
+    Left,
 }
 
 /// Through a list, a text or a chart.
@@ -67,16 +103,25 @@ pub enum Screen {
     Sweeps,
     Trials,
     Trial,
+    Compare,
+    Search,
+    Lanes,
+    Machine,
 }
 
 impl Screen {
-    pub const ALL: &[Self] = &[Self::Sweeps, Self::Trials, Self::Trial];
+    pub const ALL: &[Self] =
+        &[Self::Sweeps, Self::Trials, Self::Trial, Self::Compare, Self::Search, Self::Lanes, Self::Machine];
 
     pub fn title(self) -> &'static str {
         match self {
             Self::Sweeps => "Sweeps",
             Self::Trials => "Trials",
             Self::Trial => "Trial",
+            Self::Compare => "Compare",
+            Self::Lanes => "Lanes",
+            Self::Search => "Search",
+            Self::Machine => "Machine",
         }
     }
 
@@ -106,4 +151,9 @@ pub enum Effect {
     Redraw,
     /// Into the clipboard, by way of the terminal.
     Copy(String),
+    /// An order to a sweep, by its name; a [`Msg::Heard`] follows.
+    Give {
+        sweep: String,
+        order: Order,
+    },
 }

@@ -2,12 +2,13 @@
 //!
 //! A key is a message ([`keys`]), [`model::update`] is all that changes the [`model::Model`], and [`view::draw`] is a
 //! function of it. The model says what its screens need ([`feed::Want`]), and the [`feed`] answers from the store, which
-//! it only reads. [`terminal`] and `runtime` tie them to a real screen.
+//! it only reads; orders go to the coordinator of a live sweep (`control`). [`terminal`] and `runtime` tie them to a real screen.
 
 pub mod chart;
 pub mod feed;
 pub mod keys;
 pub mod ledger;
+pub mod machine;
 pub mod message;
 pub mod model;
 pub mod terminal;
@@ -17,6 +18,7 @@ pub mod view;
 pub mod filter;
 
 mod format;
+mod live;
 mod outline;
 mod runtime;
 #[cfg(test)]
@@ -24,7 +26,7 @@ mod tests;
 
 use thiserror::Error;
 
-pub use runtime::{Ended, open};
+pub use runtime::{Ended, Remark, Remarked, open};
 
 use crate::store::StoreError;
 

@@ -31,6 +31,8 @@ impl Outline {
             Fact::TrialProposed { trial, .. } | Fact::TrialEnqueued { trial, .. } if !trial.is_baseline() => {
                 self.proposed += 1;
             }
+            // the screens show folds
+            Fact::RunStarted { run, .. } if run.fold.is_holdout() => {}
             Fact::RunStarted { run, .. } => self.running.push((*run, at)),
             Fact::RunEnded { run, end } => {
                 self.running.retain(|(running, _)| running != run);

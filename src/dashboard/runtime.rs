@@ -2,24 +2,30 @@
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossterm::event::{Event, EventStream, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 use futures_util::StreamExt;
 use ratatui::layout::{Position, Size};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::DashboardError;
 use super::feed::{Feed, Want};
 use super::keys;
-use super::message::{Effect, Move, Msg};
+use super::live::Listener;
+use super::message::{Effect, Heard, Move, Msg};
 use super::model::{Model, update};
 use super::terminal::Terminal;
 use super::theme::Theme;
 use super::view::{self, Zones};
-use crate::store::{Millis, Reader, SweepKey};
+use crate::control::{self, Answer, ControlError};
+use crate::store::{Millis, Reader, SweepKey, sweep_directory};
+use crate::sweep::Order;
 
 /// Between two frames.
 const FRAME: Duration = Duration::from_millis(33);
@@ -36,15 +42,24 @@ pub enum Ended {
     Interrupted,
 }
 
+/// Writes down what is said of a trial of a sweep, by its name, that nobody runs; else says why it cannot.
+pub type Remark = Arc<dyn Fn(String, Order) -> Remarked + Send + Sync>;
+pub type Remarked = Pin<Box<dyn Future<Output = Result<Answer, String>> + Send>>;
+
 /// Shows a database until the user has seen enough; on a sweep, or on the list of all.
-pub async fn open(reader: Reader, sweep: Option<SweepKey>, theme: Theme) -> Result<Ended, DashboardError> {
+pub async fn open(
+    reader: Reader,
+    sweep: Option<SweepKey>,
+    theme: Theme,
+    remark: Remark,
+) -> Result<Ended, DashboardError> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(DashboardError::NoTerminal);
     }
-    let (wanted, wants) = watch::channel(BTreeSet::new());
+    let (wanted, wants) = mpsc::unbounded_channel();
     let (messages, mut news) = mpsc::channel(64);
-    let database = reader.path().display().to_string();
-    let feed = tokio::spawn(Feed::new(reader, wants, messages).run());
+    let (path, database) = (reader.path().to_owned(), reader.path().display().to_string());
+    let feed = tokio::spawn(Feed::new(reader, wants, messages.clone()).run());
     let mut signals = Signals::new()?;
     let mut terminal = Terminal::take()?;
     let mut model = Model::new(theme, database, sweep, now());
@@ -53,8 +68,11 @@ pub async fn open(reader: Reader, sweep: Option<SweepKey>, theme: Theme) -> Resu
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut zones, mut is_dirty, mut next_frame) = (Zones::default(), true, Instant::now());
+    let mut told = BTreeSet::new();
+    let mut listener = Listener::default();
     let ended = loop {
-        tell(&wanted, &model);
+        tell(&wanted, &mut told, &model);
+        listener.turn_to(model.listens_to(), &path, &messages);
         let msg = tokio::select! {
             biased;
             interrupted = signals.next() => if interrupted { break Ended::Interrupted } else { Some(Msg::Suspend) },
@@ -84,11 +102,30 @@ pub async fn open(reader: Reader, sweep: Option<SweepKey>, theme: Theme) -> Resu
             }
             Some(Effect::Redraw) => terminal.screen.clear()?,
             Some(Effect::Copy(text)) => terminal.copy(&text)?,
+            Some(Effect::Give { sweep, order }) => {
+                let (directory, remark, messages) =
+                    (sweep_directory(&path, &sweep), Arc::clone(&remark), messages.clone());
+                tokio::spawn(async move {
+                    let heard = give(&directory, &sweep, &order, &remark).await;
+                    // a dashboard that was left wants to know nothing any more
+                    let _ = messages.send(Msg::Heard { sweep, order, heard }).await;
+                });
+            }
             None => {}
         }
     };
     feed.abort();
     Ok(ended)
+}
+
+/// Until it is done or refused.
+async fn give(directory: &Path, sweep: &str, order: &Order, remark: &Remark) -> Heard {
+    let answer = match control::order(directory, order).await {
+        Err(ControlError::Nobody { .. }) if order.is_remark() => remark(sweep.to_owned(), order.clone()).await,
+        Err(ControlError::Nobody { .. }) => return Heard::Nobody,
+        answer => answer.map_err(|error| super::chain(&error)),
+    };
+    answer.map_or_else(Heard::Failed, Heard::Answer)
 }
 
 fn draw(terminal: &mut Terminal, model: &Model) -> std::io::Result<Zones> {
@@ -97,13 +134,13 @@ fn draw(terminal: &mut Terminal, model: &Model) -> std::io::Result<Zones> {
     Ok(zones)
 }
 
-fn tell(wanted: &watch::Sender<BTreeSet<Want>>, model: &Model) {
+fn tell(wanted: &mpsc::UnboundedSender<BTreeSet<Want>>, told: &mut BTreeSet<Want>, model: &Model) {
     let wants = model.wants();
-    wanted.send_if_modified(|told| {
-        let is_new = *told != wants;
-        *told = wants;
-        is_new
-    });
+    if *told != wants {
+        told.clone_from(&wants);
+        // a feed that has ended says why by itself
+        let _ = wanted.send(wants);
+    }
 }
 
 /// What an event of the terminal means where the user is.

@@ -15,7 +15,7 @@ pub mod space;
 #[cfg(test)]
 mod tests;
 
-pub use bayes::Forecast;
+pub use bayes::{Forecast, Prospect, Unforeseen};
 pub use history::{Earlier, History, Tried, TriedState};
 
 use std::collections::BTreeSet;
@@ -76,6 +76,14 @@ pub fn converged(search: &Search, history: &History, k: u32) -> Option<String> {
     match search.sampler {
         Sampler::Bayes => bayes::converged(search, history, k),
         Sampler::Grid | Sampler::Random | Sampler::Sobol => None,
+    }
+}
+
+/// What another trial can be expected to gain, beside what cross-validation in `k` folds can tell.
+pub fn prospect(search: &Search, history: &History, k: u32) -> Result<Prospect, Unforeseen> {
+    match search.sampler {
+        Sampler::Bayes => bayes::prospect(search, history, k),
+        Sampler::Grid | Sampler::Random | Sampler::Sobol => Err(Unforeseen::NoModel),
     }
 }
 

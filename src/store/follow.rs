@@ -74,6 +74,19 @@ pub struct Improvement {
     pub at: Millis,
 }
 
+/// How far a sweep has gone, for who has computed something of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Trials that were proposed, the baseline too.
+    pub proposed: u32,
+    /// Trials that have ended.
+    pub ended: u32,
+    /// Trials that count in nothing, as somebody said so.
+    pub excluded: u32,
+    /// Folds that have finished.
+    pub runs: u32,
+}
+
 /// All trials and runs of a sweep, as they are after the fact before `next_seq`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -139,6 +152,15 @@ pub struct Confused {
     pub documents: u32,
 }
 
+/// A validation metric of a finished fold at its best epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    pub fold: FoldId,
+    pub name: String,
+    /// NaN where it is undefined.
+    pub value: f64,
+}
+
 /// A document that was answered wrongly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mistake {
@@ -195,6 +217,20 @@ impl Reader {
         read.await.map_err(failed(&self.path, "read"))
     }
 
+    /// Whether there is anything new to compute from.
+    pub async fn extent(&self, sweep: SweepKey) -> Result<Extent, StoreError> {
+        let read = async {
+            let row = sqlx::query(EXTENT).bind(sweep.0).fetch_one(&self.pool).await?;
+            Ok(Extent {
+                proposed: row.try_get(0)?,
+                ended: row.try_get(1)?,
+                excluded: row.try_get(2)?,
+                runs: row.try_get(3)?,
+            })
+        };
+        read.await.map_err(failed(&self.path, "read"))
+    }
+
     /// Everything that the facts of a sweep tell, without reading them.
     pub async fn snapshot(&self, sweep: SweepKey) -> Result<Snapshot, StoreError> {
         let read = async {
@@ -244,6 +280,13 @@ impl Reader {
         read.await.map_err(failed(&self.path, "read the metrics"))
     }
 
+    /// All validation metrics of a trial's finished folds at their best epochs, in the order of names and folds.
+    pub async fn finals(&self, sweep: SweepKey, trial: TrialId) -> Result<Vec<Measured>, StoreError> {
+        let rows = sqlx::query(FINALS).bind(sweep.0).bind(trial.0).fetch_all(&self.pool).await;
+        let rows = rows.map_err(failed(&self.path, "read the metrics"))?;
+        rows.iter().map(Measured::from_row).collect::<sqlx::Result<_>>().map_err(failed(&self.path, "understand a row"))
+    }
+
     /// How often which answer was given to which label, by the finished folds of a trial.
     pub async fn confusions(&self, sweep: SweepKey, trial: TrialId) -> Result<Vec<Confused>, StoreError> {
         let rows = sqlx::query(CONFUSIONS).bind(sweep.0).bind(trial.0).fetch_all(&self.pool).await;
@@ -276,6 +319,12 @@ impl Reader {
 const HEADS: &str = "\
     select id, state, why, converged, ended_ms, session_ms, touched_ms, spent_ms, \
     coalesce((select max(seq) + 1 from fact where sweep = sweep.id), 0) as next_seq from sweep order by id";
+
+const EXTENT: &str = "\
+    select count(*), coalesce(sum(state not in ('waiting', 'running')), 0), coalesce(sum(excluded), 0), \
+    (select count(*) from trial t join run r on r.trial = t.id \
+    where t.sweep = ?1 and r.fold >= 0 and r.state = 'finished') \
+    from trial where sweep = ?1";
 
 const SHAPE: &str = "\
     select direction, folds, coalesce((select max(seq) + 1 from fact where sweep = sweep.id), 0) as next_seq \
@@ -329,6 +378,17 @@ const METRIC_NAMES: &str = "\
     select s.split, n.name from metric_name n, (select 0 as split union all select 1 union all select 2) s \
     where exists (select 1 from metric m where m.run = ?1 and m.name = n.id and m.split = s.split) \
     order by s.split, n.name";
+
+/// The last one of the epoch; by ranges of the primary key.
+const FINALS: &str = "\
+    select r.repeat, r.fold, n.name, ( \
+        select m.value from metric m where m.run = r.id and m.name = n.id and m.split = 1 and m.epoch = r.best_epoch \
+        order by m.step desc limit 1 \
+    ) as value \
+    from trial t join run r on r.trial = t.id join metric_name n \
+    where t.sweep = ? and t.number = ? and r.fold >= 0 and r.state = 'finished' and exists ( \
+        select 1 from metric m where m.run = r.id and m.name = n.id and m.split = 1 and m.epoch = r.best_epoch \
+    ) order by n.name, r.repeat, r.fold";
 
 const CONFUSIONS: &str = "\
     select p.label, p.predicted, count(*) as documents \
@@ -515,6 +575,16 @@ impl FromRow<'_, SqliteRow> for Mistake {
             label: row.try_get(3)?,
             predicted: row.try_get(4)?,
             confidence: row.try_get::<Option<f64>, _>(5)?.unwrap_or(f64::NAN),
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Measured {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            fold: FoldId { repeat: row.try_get(0)?, fold: row.try_get(1)? },
+            name: row.try_get(2)?,
+            value: row.try_get::<Option<f64>, _>(3)?.unwrap_or(f64::NAN),
         })
     }
 }

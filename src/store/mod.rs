@@ -17,7 +17,9 @@ mod steering;
 mod writer;
 
 pub use error::StoreError;
-pub use follow::{Confused, Head, Improvement, Mistake, Outline, RunRecord, Sample, Snapshot, TrialRecord, Watch};
+pub use follow::{
+    Confused, Extent, Head, Improvement, Measured, Mistake, Outline, RunRecord, Sample, Snapshot, TrialRecord, Watch,
+};
 pub use layout::{fold_directory, log_path, sweep_directory};
 pub use query::{Cell, Column, Table, View, schema};
 pub use read::Reader;
@@ -25,7 +27,7 @@ pub use rows::{
     CheckpointRow, GivenUp, HoldoutRow, LeaderboardRow, MetricRow, OrderRow, PredictionRow, Recorded, RunRow, RunState,
     SweepRecord, SweepRow, SweepState, TrialRow, TrialState,
 };
-pub use steering::Reading;
+pub use steering::{Gauge, Reading};
 pub use writer::Writer;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,10 @@
 //! The statements for what people tell a sweep, and for what is seen of its machine.
 
+use futures_util::TryStreamExt;
+use sqlx::Row;
+
+use super::error::{StoreError, failed};
+use super::read::Reader;
 use super::statements::Db;
 use super::{Millis, SweepKey};
 use crate::sweep::{Order, TrialId};
@@ -14,6 +19,36 @@ pub struct Reading {
     /// Kept for a day, not for an hour.
     pub lasting: bool,
 }
+
+/// What was seen of a device at a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gauge {
+    pub at: Millis,
+    /// As in [`Reading`].
+    pub device: Box<str>,
+    pub name: Box<str>,
+    pub value: f64,
+}
+
+impl Reader {
+    /// What was seen of a sweep's machine after a moment, in the order of time; from the beginning after none.
+    pub async fn gauges(&self, sweep: SweepKey, after: Option<Millis>) -> Result<Vec<Gauge>, StoreError> {
+        let rows = sqlx::query(GAUGES).bind(sweep.0).bind(after.map_or(i64::MIN, |after| after.0)).fetch(&self.pool);
+        let gauge = |row: sqlx::sqlite::SqliteRow| async move {
+            Ok(Gauge {
+                at: Millis(row.try_get(0)?),
+                device: row.try_get::<&str, _>(1)?.into(),
+                name: row.try_get::<&str, _>(2)?.into(),
+                value: row.try_get(3)?,
+            })
+        };
+        rows.and_then(gauge).try_collect().await.map_err(failed(&self.path, "read what was seen of the machine"))
+    }
+}
+
+/// A range of the primary key.
+const GAUGES: &str = "\
+    select at_ms, device, name, value from machine_sample where sweep = ? and at_ms > ? order by at_ms, device, name";
 
 /// How long samples are kept, in milliseconds: all, and the lasting ones.
 const HOUR: i64 = 3_600_000;

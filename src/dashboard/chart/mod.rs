@@ -68,6 +68,14 @@ impl Plot {
         (self.x.at(across), self.y.at(1.0 - down))
     }
 
+    /// The cell where a point is; none outside.
+    pub fn cell(&self, x: f64, y: f64) -> Option<(u16, u16)> {
+        let down = 1.0 - self.y.part(y);
+        let is_inside = (0.0..=1.0).contains(&down);
+        let row = || self.area.y + ((down * f64::from(self.area.height)) as u16).min(self.area.height - 1);
+        is_inside.then(|| Some((self.column(x)?, row())))?
+    }
+
     /// The column where an x is; none outside.
     pub fn column(&self, x: f64) -> Option<u16> {
         let part = self.x.part(x);
@@ -101,6 +109,11 @@ impl Chart<'_> {
         }
         self.draw_curves(buffer, &plot);
         Some(plot)
+    }
+
+    /// The curves alone, on all of an area.
+    pub fn render_bare(&self, buffer: &mut Buffer, area: Rect) {
+        self.draw_curves(buffer, &Plot { area, x: self.x, y: self.y });
     }
 
     fn draw_curves(&self, buffer: &mut Buffer, plot: &Plot) {

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use thiserror::Error;
+use tokio::time::Instant;
 
-use super::{Answer, Errors, LogTail, Want};
+use super::{Answer, Errors, LogTail, Want, finals, study};
 use crate::dashboard::ledger::Ledger;
 use crate::protocol::Split;
-use crate::store::{Head, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path};
+use crate::spec::Problems;
+use crate::store::{Extent, Gauge, Head, Millis, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path};
 use crate::sweep::RunId;
 
 #[derive(Debug, Error)]
@@ -16,6 +18,8 @@ pub enum FeedError {
     Store(#[from] StoreError),
     #[error("a computation of the dashboard has failed")]
     Computation(#[from] tokio::task::JoinError),
+    #[error("the sweep file cannot be understood")]
+    Spec(#[from] Problems),
 }
 
 /// How far a want has been answered.
@@ -27,10 +31,17 @@ pub(super) enum Cursor {
     Seq(u64),
     /// Epoch and step of the last sample.
     Step(Option<(u32, u64)>),
+    /// When what is known last was seen.
+    Seen(Option<Millis>),
     /// Metrics that are known.
     Names(Vec<(Split, String)>),
     /// Bytes of a file.
     File(u64),
+    /// How far a sweep went that something was computed of, and when that may be done again.
+    Extent {
+        known: Extent,
+        rest: Instant,
+    },
     /// Nothing will change it.
     Done,
 }
@@ -55,6 +66,13 @@ pub struct CurveNews {
     pub samples: Vec<Sample>,
 }
 
+/// What was seen after a moment; from the beginning after none.
+#[derive(Clone, Debug)]
+pub struct MachineNews {
+    pub after: Option<Millis>,
+    pub gauges: Vec<Gauge>,
+}
+
 pub(super) type Fetched = Result<(Option<Answer>, Cursor), FeedError>;
 
 /// The next answer to a want, and how far it reaches; none where nothing is new.
@@ -68,11 +86,33 @@ pub(super) async fn fetch(reader: &Reader, want: &Want, cursor: Cursor) -> Fetch
             let record = reader.record(*sweep).await?;
             Ok((Some(Answer::Record(Box::new(record))), Cursor::Done))
         }
+        Want::Machine(sweep) => machine(reader, *sweep, cursor).await,
         Want::Errors { sweep, trial, .. } => {
             let errors = Errors::read(reader, *sweep, *trial).await?;
             Ok((Some(Answer::Errors(Box::new(errors))), Cursor::Done))
         }
+        Want::Finals { sweep, trial, .. } => {
+            let finals = finals::read(reader, *sweep, *trial).await?;
+            Ok((Some(Answer::Finals(finals)), Cursor::Done))
+        }
         Want::Log { sweep, run } => log(reader, sweep, *run, cursor).await,
+        Want::Spec(sweep) => {
+            let record = reader.record(*sweep).await?;
+            let spec = study::spec_of(&record).map(Box::new).map_err(|problems| problems.to_string());
+            Ok((Some(Answer::Spec(spec)), Cursor::Done))
+        }
+        Want::Outlook(sweep) => {
+            let (told, cursor) = study::outlook(reader, *sweep, cursor).await?;
+            Ok((told.map(|told| Answer::Outlook(Box::new(told))), cursor))
+        }
+        Want::Insight(sweep) => {
+            let (told, cursor) = study::insights(reader, *sweep, cursor).await?;
+            Ok((told.map(|told| Answer::Insight(Box::new(told))), cursor))
+        }
+        Want::Pair(sweep, parameters) => {
+            let (told, cursor) = study::pairs(reader, *sweep, parameters.clone(), cursor).await?;
+            Ok((told.map(|told| Answer::Pair(Box::new(told))), cursor))
+        }
     }
 }
 
@@ -139,6 +179,17 @@ async fn metrics(reader: &Reader, sweep: SweepKey, run: RunId, cursor: Cursor) -
     let names = reader.metric_names(sweep, run).await?;
     let is_new = !matches!(&cursor, Cursor::Names(known) if *known == names);
     Ok((is_new.then(|| Answer::Metrics(names.clone())), Cursor::Names(names)))
+}
+
+async fn machine(reader: &Reader, sweep: SweepKey, cursor: Cursor) -> Fetched {
+    let (after, is_first) = match cursor {
+        Cursor::Seen(after) => (after, false),
+        _ => (None, true),
+    };
+    let gauges = reader.gauges(sweep, after).await?;
+    let reached = gauges.last().map(|gauge| gauge.at).or(after);
+    let answer = (is_first || !gauges.is_empty()).then_some(Answer::Machine(MachineNews { after, gauges }));
+    Ok((answer, Cursor::Seen(reached)))
 }
 
 async fn log(reader: &Reader, sweep: &str, run: RunId, cursor: Cursor) -> Fetched {

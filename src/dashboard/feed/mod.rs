@@ -5,22 +5,28 @@
 
 mod errors;
 mod fetch;
+mod finals;
 mod log;
+mod study;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch as channel};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 pub use errors::{ClassErrors, Errors};
 use fetch::{Cursor, Fetched, fetch};
-pub use fetch::{CurveNews, FeedError, SweepNews, TrialsNews};
+pub use fetch::{CurveNews, FeedError, MachineNews, SweepNews, TrialsNews};
+pub use finals::Final;
 pub use log::LogTail;
+pub use study::{Outlook, Study, Told};
 
 use super::message::Msg;
 use crate::protocol::Split;
+use crate::search::insight::{Insight, Pair};
+use crate::spec::Spec;
 use crate::store::{Reader, StoreError, SweepKey, SweepRecord};
 use crate::sweep::{RunId, TrialId};
 
@@ -37,10 +43,22 @@ pub enum Want {
     Metrics(SweepKey, RunId),
     /// The sweep file and all that belongs to it.
     Record(SweepKey),
+    /// What was seen of its devices.
+    Machine(SweepKey),
     /// What a trial got wrong, when so many of its folds are finished.
     Errors { sweep: SweepKey, trial: TrialId, folds: usize },
+    /// What the metrics of a trial came to, when so many of its folds are finished.
+    Finals { sweep: SweepKey, trial: TrialId, folds: usize },
     /// The end of what a run has printed, by the name of its sweep.
     Log { sweep: String, run: RunId },
+    /// The sweep file, understood.
+    Spec(SweepKey),
+    /// The next point, and what can still be gained.
+    Outlook(SweepKey),
+    /// What the scores say of the parameters.
+    Insight(SweepKey),
+    /// And of two of them together.
+    Pair(SweepKey, [String; 2]),
 }
 
 /// What has been found out: all of it at first, then what is new.
@@ -51,8 +69,15 @@ pub enum Answer {
     Curve(CurveNews),
     Metrics(Vec<(Split, String)>),
     Record(Box<SweepRecord>),
+    Machine(MachineNews),
     Errors(Box<Errors>),
+    Finals(Vec<Final>),
     Log(LogTail),
+    /// Or why it cannot be understood.
+    Spec(Result<Box<Spec>, String>),
+    Outlook(Box<Study<Outlook>>),
+    Insight(Box<Told<Insight>>),
+    Pair(Box<Told<Pair>>),
 }
 
 /// Files are looked at so often, as nothing tells of them.
@@ -62,7 +87,8 @@ const FILES: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Feed {
     reader: Reader,
-    wanted: channel::Receiver<BTreeSet<Want>>,
+    // each set that there was: of one that is gone and wanted again the answers are wanted again too
+    wanted: mpsc::UnboundedReceiver<BTreeSet<Want>>,
     messages: mpsc::Sender<Msg>,
     jobs: BTreeMap<Want, Job>,
     running: JoinSet<(Want, Fetched)>,
@@ -79,7 +105,7 @@ struct Job {
 }
 
 impl Feed {
-    pub fn new(reader: Reader, wanted: channel::Receiver<BTreeSet<Want>>, messages: mpsc::Sender<Msg>) -> Self {
+    pub fn new(reader: Reader, wanted: mpsc::UnboundedReceiver<BTreeSet<Want>>, messages: mpsc::Sender<Msg>) -> Self {
         Self { reader, wanted, messages, jobs: BTreeMap::new(), running: JoinSet::new() }
     }
 
@@ -88,12 +114,11 @@ impl Feed {
         let mut news = watch::watch(&self.reader).await?;
         let mut files = tokio::time::interval(FILES);
         files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        self.reconcile();
         loop {
             tokio::select! {
-                changed = self.wanted.changed() => match changed {
-                    Ok(()) => self.reconcile(),
-                    Err(_) => return Ok(()),
+                wanted = self.wanted.recv() => match wanted {
+                    Some(wanted) => self.reconcile(wanted),
+                    None => return Ok(()),
                 },
                 changed = news.changed() => match changed {
                     Ok(()) => self.refresh(|cursor| !matches!(cursor, Cursor::Done | Cursor::File(_))),
@@ -111,8 +136,7 @@ impl Feed {
     }
 
     /// Begins with what is newly wanted, drops what is not wanted any more.
-    fn reconcile(&mut self) {
-        let wanted = self.wanted.borrow_and_update().clone();
+    fn reconcile(&mut self, wanted: BTreeSet<Want>) {
         self.jobs.retain(|want, job| {
             let keep = wanted.contains(want);
             if let (false, Some(task)) = (keep, &job.task) {

@@ -2,9 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dashboard::feed::{Answer, CurveNews, Errors, LogTail, SweepNews, TrialsNews, Want};
+use crate::dashboard::feed::{
+    Answer, CurveNews, Errors, Final, LogTail, MachineNews, Outlook, Study, SweepNews, Told, TrialsNews, Want,
+};
 use crate::dashboard::ledger::Ledger;
+use crate::dashboard::machine::Machine;
 use crate::protocol::Split;
+use crate::search::insight::{Insight, Pair};
+use crate::spec::Spec;
 use crate::store::{Outline, Sample, SweepKey, SweepRecord};
 use crate::sweep::RunId;
 
@@ -17,7 +22,13 @@ pub struct Data {
     metrics: BTreeMap<(SweepKey, RunId), Vec<(Split, String)>>,
     records: BTreeMap<SweepKey, SweepRecord>,
     errors: BTreeMap<Want, Errors>,
+    finals: BTreeMap<Want, Vec<Final>>,
     logs: BTreeMap<RunId, LogTail>,
+    specs: BTreeMap<SweepKey, Result<Box<Spec>, String>>,
+    outlooks: BTreeMap<SweepKey, Study<Outlook>>,
+    insights: BTreeMap<SweepKey, Told<Insight>>,
+    pairs: BTreeMap<Want, Told<Pair>>,
+    machines: BTreeMap<SweepKey, Machine>,
 }
 
 impl Data {
@@ -48,9 +59,36 @@ impl Data {
         self.errors.get(want)
     }
 
+    /// By its [`Want::Finals`].
+    pub fn finals(&self, want: &Want) -> Option<&[Final]> {
+        self.finals.get(want).map(Vec::as_slice)
+    }
+
     /// Of a run of the open sweep.
     pub fn log(&self, run: RunId) -> Option<&LogTail> {
         self.logs.get(&run)
+    }
+
+    /// The sweep file, or why it cannot be understood; none before it is read.
+    pub fn spec(&self, sweep: SweepKey) -> Option<&Result<Box<Spec>, String>> {
+        self.specs.get(&sweep)
+    }
+
+    pub fn outlook(&self, sweep: SweepKey) -> Option<&Study<Outlook>> {
+        self.outlooks.get(&sweep)
+    }
+
+    pub fn insight(&self, sweep: SweepKey) -> Option<&Told<Insight>> {
+        self.insights.get(&sweep)
+    }
+
+    /// By its [`Want::Pair`].
+    pub fn pair(&self, want: &Want) -> Option<&Told<Pair>> {
+        self.pairs.get(want)
+    }
+
+    pub fn machine(&self, sweep: SweepKey) -> Option<&Machine> {
+        self.machines.get(&sweep)
     }
 
     pub(super) fn take(&mut self, want: Want, answer: Answer) {
@@ -71,9 +109,34 @@ impl Data {
             }
             Answer::Record(record) => drop(self.records.insert(record.key, *record)),
             Answer::Errors(errors) => drop(self.errors.insert(want, *errors)),
+            Answer::Finals(finals) => drop(self.finals.insert(want, finals)),
             Answer::Log(tail) => {
                 let Want::Log { run, .. } = want else { return };
                 self.logs.insert(run, tail);
+            }
+            Answer::Spec(spec) => {
+                let Want::Spec(sweep) = want else { return };
+                self.specs.insert(sweep, spec);
+            }
+            Answer::Outlook(outlook) => {
+                let Want::Outlook(sweep) = want else { return };
+                self.outlooks.insert(sweep, *outlook);
+            }
+            Answer::Insight(insight) => {
+                let Want::Insight(sweep) = want else { return };
+                self.insights.insert(sweep, *insight);
+            }
+            Answer::Pair(pair) => drop(self.pairs.insert(want, *pair)),
+            Answer::Machine(MachineNews { after, gauges }) => {
+                let Want::Machine(sweep) = want else { return };
+                let machine = self.machines.entry(sweep).or_default();
+                if after.is_none() {
+                    *machine = Machine::default();
+                }
+                // what does not continue it is of a time when it was wanted before
+                if machine.last() == after {
+                    machine.take(gauges);
+                }
             }
             Answer::Curve(CurveNews { after: None, samples }) => drop(self.curves.insert(want, samples)),
             Answer::Curve(CurveNews { after, samples }) => {
@@ -91,8 +154,16 @@ impl Data {
         self.ledgers.retain(|sweep, _| wanted.contains(&Want::Trials(*sweep)));
         self.curves.retain(|want, _| wanted.contains(want));
         self.metrics.retain(|(sweep, run), _| wanted.contains(&Want::Metrics(*sweep, *run)));
+        self.machines.retain(|sweep, _| wanted.contains(&Want::Machine(*sweep)));
         self.records.retain(|sweep, _| wanted.contains(&Want::Record(*sweep)));
         self.errors.retain(|want, _| wanted.contains(want));
+        self.finals.retain(|want, _| wanted.contains(want));
+        // what took long to compute is shown until it has been computed anew
+        let is_open = |sweep: &SweepKey| wanted.contains(&Want::Trials(*sweep));
+        self.specs.retain(|sweep, _| is_open(sweep) || wanted.contains(&Want::Spec(*sweep)));
+        self.outlooks.retain(|sweep, _| is_open(sweep));
+        self.insights.retain(|sweep, _| is_open(sweep));
+        self.pairs.retain(|want, _| matches!(want, Want::Pair(sweep, _) if is_open(sweep)));
         self.logs.retain(|run, _| wanted.iter().any(|want| matches!(want, Want::Log { run: of, .. } if of == run)));
     }
 

@@ -1,10 +1,18 @@
 //! What the dashboard knows and where the user is; `update` is all that changes it.
 
 mod command;
+mod compare;
 mod cursor;
 mod data;
+mod form;
+mod lanes;
 mod line;
+mod lineup;
+mod machine;
+mod pairing;
 mod palette;
+mod search;
+mod steer;
 mod sweeps;
 mod trial;
 mod trials;
@@ -15,10 +23,17 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Size;
 
 pub use command::repeating;
+pub use compare::{CompareMsg, CompareView, OverFolds, Sheet, Source};
 pub use cursor::Cursor;
 pub use data::Data;
+pub use form::{Field, Form, Purpose};
+pub use lanes::{Cell, LanesMsg, LanesView, Shape, cell, samples};
 pub use line::Line;
+pub use lineup::{Compared, Lineup, MOST_DRAWN, finals_of};
+pub use machine::{MachineMsg, MachineView, SlotRow, Span};
 pub use palette::{Entry, Palette, likeness};
+pub use search::{Panel, SearchMsg, SearchView, of_space, spec, told};
+pub use steer::{Ask, SteerMsg};
 pub use sweeps::{Sweeps, SweepsMsg};
 pub use trial::{Page, Splits, TrialMsg, TrialView, id_of};
 pub use trials::{Trials, TrialsMsg, name_of};
@@ -58,6 +73,10 @@ pub struct Model {
     pub sweeps: Sweeps,
     pub trials: Trials,
     pub trial: TrialView,
+    pub compare: CompareView,
+    pub lanes: LanesView,
+    pub search: SearchView,
+    pub machine: MachineView,
 }
 
 /// What lies above a screen.
@@ -69,6 +88,10 @@ pub enum Overlay {
     Columns(Cursor),
     /// The metrics of the trial, one to be drawn.
     Metrics(Cursor),
+    /// Whether an order is meant.
+    Ask(Ask),
+    /// What an order needs to know.
+    Form(Form),
 }
 
 /// Something to be said in passing.
@@ -99,6 +122,10 @@ impl Model {
             sweeps: Sweeps::default(),
             trials: Trials::default(),
             trial: TrialView::default(),
+            compare: CompareView::default(),
+            lanes: LanesView::default(),
+            search: SearchView::default(),
+            machine: MachineView::default(),
         }
     }
 
@@ -120,6 +147,24 @@ impl Model {
         {
             wants.extend(self.trial.wants(&self.data, outline, trial));
         }
+        match self.screen {
+            Screen::Compare => wants.extend(self.compare_wants()),
+            Screen::Lanes => {
+                if let Some((outline, ledger)) = self.open_sweep().zip(self.ledger()) {
+                    wants.extend(self.lanes.wants(outline, ledger));
+                }
+            }
+            Screen::Search => {
+                if let Some(sweep) = self.sweep {
+                    wants.extend(self.search.wants(&self.data, sweep));
+                }
+            }
+            Screen::Machine => wants.extend(self.sweep.map(Want::Machine)),
+            Screen::Sweeps | Screen::Trials | Screen::Trial => {}
+        }
+        if let Some(Overlay::Form(form)) = &self.overlay {
+            wants.extend(steer::wants(form));
+        }
         wants
     }
 
@@ -133,12 +178,12 @@ impl Model {
     /// Whether keys are letters now.
     pub fn takes_text(&self) -> bool {
         match self.overlay {
-            Some(Overlay::Palette(_)) => true,
-            Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_)) => false,
+            Some(Overlay::Palette(_) | Overlay::Form(_)) => true,
+            Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_) | Overlay::Ask(_)) => false,
             None => match self.screen {
                 Screen::Sweeps => self.sweeps.is_typing,
                 Screen::Trials => self.trials.is_typing,
-                Screen::Trial => false,
+                Screen::Trial | Screen::Compare | Screen::Search | Screen::Lanes | Screen::Machine => false,
             },
         }
     }
@@ -168,13 +213,21 @@ impl Model {
     }
 
     fn open(&mut self, sweep: SweepKey) {
+        self.switch_to(sweep);
+        self.go(Screen::Trials);
+    }
+
+    /// The screens are about another sweep.
+    fn switch_to(&mut self, sweep: SweepKey) {
         if self.sweep != Some(sweep) {
             self.sweep = Some(sweep);
             self.trial_id = None;
             self.trials = Trials::default();
             self.trial = TrialView::default();
+            self.lanes = LanesView::default();
+            self.search = SearchView::default();
+            self.machine = MachineView::default();
         }
-        self.go(Screen::Trials);
     }
 
     fn back(&mut self) {
@@ -196,7 +249,7 @@ impl Model {
         let ledger = self.sweep.and_then(|sweep| self.data.ledger(sweep));
         match &mut self.overlay {
             Some(Overlay::Help(cursor)) => cursor.scroll(to, keys::help_lines(self.screen)),
-            Some(Overlay::Palette(_)) => {}
+            Some(Overlay::Palette(_) | Overlay::Ask(_) | Overlay::Form(_)) => {}
             Some(Overlay::Columns(cursor)) => {
                 cursor.step(to, ledger.map_or(0, |ledger| self.trials.columns(ledger).len()));
             }
@@ -208,14 +261,42 @@ impl Model {
                         self.trials.step(to, ledger);
                     }
                 }
+                Screen::Machine => {
+                    let slots = self.slots().len();
+                    self.machine.cursor.step(to, slots);
+                }
                 Screen::Trial => {
                     let trial = self.trial_id.and_then(|trial| ledger?.trial(trial));
                     if let (Some(sweep), Some(trial)) = (self.sweep, trial) {
                         self.trial.step(to, &self.data, sweep, trial);
                     }
                 }
+                Screen::Compare => self.step_compare(to),
+                Screen::Lanes => {
+                    if let Some(ledger) = ledger {
+                        self.lanes.step(to, ledger);
+                    }
+                }
+                Screen::Search => {
+                    if let (Some(sweep), Some(ledger)) = (self.sweep, ledger) {
+                        self.search.step(to, &self.data, sweep, ledger);
+                    }
+                }
             },
         }
+    }
+
+    /// Marks a trial for comparison, or takes the mark away.
+    fn mark(&mut self, sweep: SweepKey, trial: TrialId) {
+        if !self.marks.remove(&(sweep, trial)) {
+            self.marks.insert((sweep, trial));
+        }
+        self.compare.turn_to((!self.marks.is_empty()).then_some(Source::Trials));
+    }
+
+    fn mark_sweep(&mut self) {
+        self.sweeps.mark(&self.data);
+        self.compare.turn_to((!self.sweeps.marks.is_empty()).then_some(Source::Sweeps));
     }
 
     fn step_metrics(&mut self, to: Move) {
@@ -225,8 +306,11 @@ impl Model {
         }
     }
 
-    /// Those of the open trial.
+    /// Those of the open trial, or of what is compared.
     pub fn metrics(&self) -> Vec<String> {
+        if self.screen == Screen::Compare {
+            return self.compared_metrics();
+        }
         self.open_trial().map(|(outline, _, trial)| self.trial.metrics(&self.data, outline, trial)).unwrap_or_default()
     }
 }
@@ -258,10 +342,31 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
                 model.trial_id = Some(trial);
                 model.go(Screen::Trial);
             }
+            Msg::Sweeps(SweepsMsg::Mark) => model.mark_sweep(),
             Msg::Sweeps(msg) => next = model.sweeps.update(&msg, &model.data),
             Msg::Trials(msg) => next = trials_do(model, &msg),
             Msg::Trial(TrialMsg::Copy) => return copy(model),
             Msg::Trial(msg) => next = trial_does(model, &msg),
+            Msg::Compare(msg) => next = model.compare_does(&msg),
+            Msg::Lanes(msg) => next = lanes_do(model, &msg),
+            Msg::Search(msg) => {
+                if let Some((sweep, ledger)) = model.sweep.and_then(|sweep| Some((sweep, model.data.ledger(sweep)?))) {
+                    next = model.search.update(&msg, &model.data, sweep, ledger);
+                }
+            }
+            Msg::Steer(msg) => {
+                if let Some(effect) = steer::update(model, &msg) {
+                    return Some(effect);
+                }
+            }
+            Msg::Machine(msg) => next = machine::update(model, &msg),
+            Msg::Told { sweep, told } => {
+                // of a sweep that was left in between nobody wants to know
+                if model.listens_to() == Some(sweep.as_str()) {
+                    model.machine.told(told);
+                }
+            }
+            Msg::Heard { sweep, order, heard } => steer::heard(model, &sweep, &order, heard),
             Msg::Tick(now) => {
                 model.now = now;
                 model.toast.take_if(|toast| toast.until <= now);
@@ -276,7 +381,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
     model.sweeps.refresh(&model.data);
     if let Some(ledger) = model.sweep.and_then(|sweep| model.data.ledger(sweep)) {
         model.trials.refresh(ledger, model.now);
+        // ten thousand are not sorted for nobody
+        if model.screen == Screen::Lanes {
+            model.lanes.refresh(ledger, model.trials.rows(), model.trials.filter.text(), model.now);
+        }
     }
+    model.compare.refresh(&model.data);
     None
 }
 
@@ -311,21 +421,47 @@ fn copy(model: &mut Model) -> Option<Effect> {
     Some(Effect::Copy(command))
 }
 
+/// What concerns more than the lanes is done here.
+fn lanes_do(model: &mut Model, msg: &LanesMsg) -> Option<Msg> {
+    let sweep = model.sweep?;
+    let ledger = model.data.ledger(sweep)?;
+    match msg {
+        LanesMsg::Mark => {
+            let trial = model.lanes.selected(ledger)?.id;
+            model.lanes.step(Move::Down, ledger);
+            model.mark(sweep, trial);
+            return None;
+        }
+        LanesMsg::Open => {
+            let (trial, cell) = model.lanes.under(ledger)?;
+            if let Cell::Run(run) = cell {
+                model.trial.fold = trial.newest_runs().position(|its| its.fold == run.fold);
+            }
+        }
+        LanesMsg::Running if model.open_sweep().is_some_and(|outline| outline.running.is_empty()) => {
+            model.say("nothing runs now", false);
+            return None;
+        }
+        _ => {}
+    }
+    let ledger = model.data.ledger(sweep)?;
+    model.lanes.update(msg, ledger)
+}
+
 /// What concerns more than the list of trials is done here.
 fn trials_do(model: &mut Model, msg: &TrialsMsg) -> Option<Msg> {
     let sweep = model.sweep?;
     let ledger = model.data.ledger(sweep)?;
     match msg {
         TrialsMsg::Mark => {
-            let mark = (sweep, model.trials.selected(ledger)?.id);
-            if !model.marks.remove(&mark) {
-                model.marks.insert(mark);
-            }
+            let trial = model.trials.selected(ledger)?.id;
             model.trials.step(Move::Down, ledger);
+            model.mark(sweep, trial);
             None
         }
         TrialsMsg::Unmark => {
             model.marks.clear();
+            model.compare.turn_to(None);
             None
         }
         TrialsMsg::Columns => {
@@ -337,7 +473,11 @@ fn trials_do(model: &mut Model, msg: &TrialsMsg) -> Option<Msg> {
 }
 
 fn answered(model: &mut Model, want: Want, answer: Answer) {
+    let learned = if let Want::Spec(sweep) = want { Some(sweep) } else { None };
     model.data.take(want, answer);
+    if let Some(sweep) = learned {
+        steer::learned(model, sweep);
+    }
     if let Some(sweep) = model.awaited.take_if(|sweep| model.data.outline(*sweep).is_some()) {
         model.open(sweep);
     }
@@ -347,11 +487,12 @@ fn answered(model: &mut Model, want: Want, answer: Answer) {
 fn line(model: &mut Model) -> Option<&mut Line> {
     match &mut model.overlay {
         Some(Overlay::Palette(palette)) => Some(&mut palette.line),
-        Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_)) => None,
+        Some(Overlay::Form(form)) => form.fields.get_mut(form.row).map(|field| &mut field.line),
+        Some(Overlay::Help(_) | Overlay::Columns(_) | Overlay::Metrics(_) | Overlay::Ask(_)) => None,
         None => match model.screen {
             Screen::Sweeps => Some(&mut model.sweeps.filter),
             Screen::Trials => Some(&mut model.trials.filter),
-            Screen::Trial => None,
+            Screen::Trial | Screen::Compare | Screen::Search | Screen::Lanes | Screen::Machine => None,
         },
     }
 }
@@ -365,11 +506,18 @@ fn paste(model: &mut Model, text: &str) {
 }
 
 fn typed(model: &mut Model, key: KeyEvent) -> Option<Msg> {
+    if let Some(Overlay::Form(form)) = &mut model.overlay
+        && form.typed(key)
+    {
+        return None;
+    }
     let to = match key.code {
         KeyCode::Esc => return Some(Msg::Back),
         KeyCode::Enter => {
-            if model.overlay.is_some() {
-                return Some(Msg::ChooseSelected);
+            match &model.overlay {
+                Some(Overlay::Form(_)) => return Some(Msg::Steer(SteerMsg::Send)),
+                Some(_) => return Some(Msg::ChooseSelected),
+                None => {}
             }
             model.sweeps.is_typing = false;
             model.trials.is_typing = false;
@@ -407,7 +555,7 @@ fn selected_above(model: &Model) -> Option<usize> {
     match &model.overlay {
         Some(Overlay::Palette(palette)) => Some(palette.cursor.selected()),
         Some(Overlay::Columns(cursor) | Overlay::Metrics(cursor)) => Some(cursor.selected()),
-        Some(Overlay::Help(_)) | None => None,
+        Some(Overlay::Help(_) | Overlay::Ask(_) | Overlay::Form(_)) | None => None,
     }
 }
 
@@ -426,10 +574,14 @@ fn choose(model: &mut Model, row: usize) -> Option<Msg> {
         }
         Some(Overlay::Metrics(_)) => {
             let metric = model.metrics().into_iter().nth(row);
-            model.trial.choose_metric(metric);
+            if model.screen == Screen::Compare {
+                model.compare.choose_metric(metric);
+            } else {
+                model.trial.choose_metric(metric);
+            }
             model.overlay = None;
         }
-        Some(Overlay::Help(_) | Overlay::Palette(_)) | None => {}
+        Some(Overlay::Help(_) | Overlay::Palette(_) | Overlay::Ask(_) | Overlay::Form(_)) | None => {}
     }
     None
 }

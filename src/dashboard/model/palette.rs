@@ -37,7 +37,8 @@ impl Palette {
 }
 
 fn all(model: &Model) -> Vec<Entry> {
-    let bindings = keys::of_screen(model.screen).iter().chain(keys::global());
+    let own = keys::of_screen(model.screen).iter().chain(keys::steering(model.screen));
+    let bindings = own.chain(keys::global());
     let commands = bindings
         .filter(|binding| !matches!(binding.msg, Msg::Move(_) | Msg::Palette | Msg::Back))
         .map(|binding| Entry { text: binding.help.to_owned(), key: binding.names(), msg: binding.msg.clone() });

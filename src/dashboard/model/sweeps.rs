@@ -1,5 +1,7 @@
 //! The list of sweeps.
 
+use std::collections::BTreeSet;
+
 use super::line::Line;
 use super::palette::likeness;
 use super::{Cursor, Data};
@@ -11,6 +13,8 @@ pub enum SweepsMsg {
     /// The selected one.
     Open,
     Filter,
+    /// Mark it for comparison, or take the mark away.
+    Mark,
 }
 
 #[derive(Debug, Default)]
@@ -18,6 +22,8 @@ pub struct Sweeps {
     pub cursor: Cursor,
     pub filter: Line,
     pub is_typing: bool,
+    /// To be compared.
+    pub marks: BTreeSet<SweepKey>,
     /// The selected one, wherever a new one moves it to.
     selected: Option<SweepKey>,
 }
@@ -46,8 +52,19 @@ impl Sweeps {
         match msg {
             SweepsMsg::Open => return self.selected(data).map(Msg::OpenSweep),
             SweepsMsg::Filter => self.is_typing = true,
+            // what compares them has to know too
+            SweepsMsg::Mark => {}
         }
         None
+    }
+
+    pub(super) fn mark(&mut self, data: &Data) {
+        if let Some(sweep) = self.selected(data) {
+            if !self.marks.remove(&sweep) {
+                self.marks.insert(sweep);
+            }
+            self.step(Move::Down, data);
+        }
     }
 
     pub(super) fn step(&mut self, to: Move, data: &Data) {

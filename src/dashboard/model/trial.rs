@@ -71,8 +71,32 @@ pub enum Splits {
     Train,
 }
 
+impl Splits {
+    /// Those of them in which a metric is measured, by what a run has measured; none of that: not known yet.
+    pub(super) fn of(self, names: Option<&[(Split, String)]>, metric: &str) -> Vec<Split> {
+        let measured =
+            |split: Split| names.is_none_or(|names| names.iter().any(|(s, name)| *s == split && name == metric));
+        let wanted: &[Split] = match self {
+            Self::Both => &[Split::Train, Split::Validation, Split::Machine],
+            Self::Validation => &[Split::Validation, Split::Machine],
+            Self::Train => &[Split::Train, Split::Machine],
+        };
+        let shown: Vec<Split> = wanted.iter().copied().filter(|split| measured(*split)).collect();
+        // not every metric is measured in training
+        if shown.is_empty() { vec![Split::Validation] } else { shown }
+    }
+
+    pub(super) fn next(self) -> Self {
+        match self {
+            Self::Both => Self::Validation,
+            Self::Validation => Self::Train,
+            Self::Train => Self::Both,
+        }
+    }
+}
+
 /// Weights of the moving average.
-const SMOOTHING: [f64; 5] = [0.0, 0.6, 0.8, 0.9, 0.97];
+pub(super) const SMOOTHING: [f64; 5] = [0.0, 0.6, 0.8, 0.9, 0.97];
 
 /// Of the window, for a step of the cursor.
 const STEP: f64 = 0.02;
@@ -133,28 +157,13 @@ impl TrialView {
         let Some(names) = trial.runs.first().and_then(|run| data.metrics(outline.head.key, id_of(trial, run))) else {
             return vec![outline.objective.clone()];
         };
-        let known: BTreeSet<&String> =
-            names.iter().filter(|(split, _)| *split != Split::Machine).map(|(_, name)| name).collect();
-        let mut known: Vec<String> = known.into_iter().cloned().collect();
-        known.sort_by_key(|name| (*name != outline.objective, name != "loss", name.contains('/')));
-        let machine = names.iter().filter(|(split, _)| *split == Split::Machine).map(|(_, name)| name.clone());
-        known.extend(machine);
-        known
+        in_order(names, &outline.objective)
     }
 
     /// Splits of the chosen metric that are drawn.
     pub fn shown_splits(&self, data: &Data, sweep: SweepKey, trial: &Trial, metric: &str) -> Vec<Split> {
         let names = trial.runs.first().and_then(|run| data.metrics(sweep, id_of(trial, run)));
-        let measured =
-            |split: Split| names.is_none_or(|names| names.iter().any(|(s, name)| *s == split && name == metric));
-        let wanted: &[Split] = match self.splits {
-            Splits::Both => &[Split::Train, Split::Validation, Split::Machine],
-            Splits::Validation => &[Split::Validation, Split::Machine],
-            Splits::Train => &[Split::Train, Split::Machine],
-        };
-        let shown: Vec<Split> = wanted.iter().copied().filter(|split| measured(*split)).collect();
-        // not every metric is measured in training
-        if shown.is_empty() { vec![Split::Validation] } else { shown }
+        self.splits.of(names, metric)
     }
 
     /// The curves that are drawn: of each attempt at each fold.
@@ -221,13 +230,7 @@ impl TrialView {
                 let place = metrics.iter().position(|name| name == self.metric(outline)).map_or(0, |place| place + 1);
                 self.choose_metric(metrics.get(place % metrics.len().max(1)).cloned());
             }
-            TrialMsg::Splits => {
-                self.splits = match self.splits {
-                    Splits::Both => Splits::Validation,
-                    Splits::Validation => Splits::Train,
-                    Splits::Train => Splits::Both,
-                }
-            }
+            TrialMsg::Splits => self.splits = self.splits.next(),
             TrialMsg::Smooth => self.smoothing = (self.smoothing + 1) % SMOOTHING.len(),
             TrialMsg::LogY => self.is_log_y = !self.is_log_y,
             TrialMsg::LogX => self.is_log_x = !self.is_log_x,
@@ -315,6 +318,17 @@ impl TrialView {
         let low = (low + at * (high - low) - at * span).clamp(0.0, 1.0 - span);
         self.window = (low, low + span);
     }
+}
+
+/// Names of metrics: the objective first, those of single classes and of the machine last.
+pub(super) fn in_order(names: &[(Split, String)], objective: &str) -> Vec<String> {
+    let known: BTreeSet<&String> =
+        names.iter().filter(|(split, _)| *split != Split::Machine).map(|(_, name)| name).collect();
+    let mut known: Vec<String> = known.into_iter().cloned().collect();
+    known.sort_by_key(|name| (name != objective, name != "loss", name.contains('/')));
+    let machine = names.iter().filter(|(split, _)| *split == Split::Machine).map(|(_, name)| name.clone());
+    known.extend(machine);
+    known
 }
 
 /// The run's name in the whole sweep.

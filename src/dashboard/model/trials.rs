@@ -191,9 +191,11 @@ impl Trials {
 
 /// All fields of a sweep's trials, in the order of their columns.
 fn fields(ledger: &Ledger) -> impl Iterator<Item = Field> {
-    use Field::{Folds, Score, State, Time, Trial, Why};
+    use Field::{Folds, Remarks, Score, State, Time, Why};
     let parameters = (0..ledger.parameters.len()).map(Field::Parameter);
-    [Trial, State, Score, Folds, Time].into_iter().chain(parameters).chain([Why])
+    // most sweeps have none
+    let remarks = ledger.trials.iter().any(Trial::has_remarks).then_some(Remarks);
+    [Field::Trial, State, Score, Folds, Time].into_iter().chain(remarks).chain(parameters).chain([Why])
 }
 
 /// The title of a column; of a parameter its dotted key.
@@ -207,6 +209,7 @@ pub fn name_of(field: Field, ledger: &Ledger) -> Cow<'_, str> {
         Field::Folds => "folds".into(),
         Field::Time => "time".into(),
         Field::Why => "why".into(),
+        Field::Remarks => "remarks".into(),
         Field::Parameter(index) => ledger.parameters.get(index).map_or("".into(), Into::into),
     }
 }
@@ -236,6 +239,8 @@ impl Subject for Asked<'_> {
             Field::Folds => Value::Number(trial.folds_done() as f64),
             Field::Time => number(trial.seconds(self.now)),
             Field::Why => trial.why.as_ref().map_or(Value::Nothing, |why| Value::Text(why.to_string())),
+            Field::Remarks if trial.has_remarks() => Value::Text(trial.remarks()),
+            Field::Remarks => Value::Nothing,
             Field::Parameter(index) => match trial.setting(index) {
                 Setting::Absent => Value::Nothing,
                 Setting::Text(text) => Value::Text(text.to_string()),
@@ -257,6 +262,7 @@ impl Subject for Asked<'_> {
         let id = trial.id.to_string();
         id == word
             || is_in(&format!("{:?}", trial.state))
+            || (trial.has_remarks() && trial.remarks().to_lowercase().contains(&word.to_lowercase()))
             || trial.why.as_ref().is_some_and(|why| why.to_lowercase().contains(&word.to_lowercase()))
             || (0..self.ledger.parameters.len()).any(|index| match trial.setting(index) {
                 Setting::Text(text) => is_in(text),
@@ -272,7 +278,7 @@ enum Place {
     Text(String),
 }
 
-fn sort(rows: &mut [u32], ledger: &Ledger, by: Field, is_reversed: bool, now: Millis) {
+pub(super) fn sort(rows: &mut [u32], ledger: &Ledger, by: Field, is_reversed: bool, now: Millis) {
     let direction = |order: Ordering| if is_reversed { order.reverse() } else { order };
     let mut placed: Vec<(Option<Place>, u32)> =
         rows.iter().map(|row| (place(&ledger.trials[*row as usize], ledger, by, now), *row)).collect();
@@ -317,6 +323,7 @@ fn place(trial: &Trial, ledger: &Ledger, by: Field, now: Millis) -> Option<Place
         Field::Folds => Some(Place::Number(-(trial.folds_done() as f64))),
         Field::Time => trial.seconds(now).map(Place::Number),
         Field::Why => trial.why.as_ref().map(|why| Place::Text(why.to_string())),
+        Field::Remarks => trial.has_remarks().then(|| Place::Text(trial.remarks())),
         Field::Parameter(index) => match trial.setting(index) {
             Setting::Absent => None,
             Setting::Text(text) => Some(Place::Text(text.to_string())),

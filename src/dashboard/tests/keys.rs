@@ -5,7 +5,7 @@ use ratatui::layout::Position;
 use super::seen::Seen;
 use super::story::Story;
 use crate::dashboard::message::{Effect, Screen};
-use crate::dashboard::model::update;
+use crate::dashboard::model::{Panel, SearchView, update};
 use crate::sweep::TrialId;
 
 impl Seen {
@@ -17,6 +17,11 @@ impl Seen {
     fn shown(&self) -> Vec<i32> {
         let ledger = self.model.sweep.and_then(|sweep| self.model.data.ledger(sweep)).expect("a sweep is open");
         self.model.trials.rows().iter().map(|row| ledger.trials[*row as usize].id.0).collect()
+    }
+
+    /// Sweeps and trials.
+    fn compared(&self) -> Vec<(i64, i32)> {
+        self.model.lineup().all.iter().map(|it| (it.outline.head.key.0, it.trial.id.0)).collect()
     }
 
     /// Clicks on the first place where a text stands.
@@ -171,4 +176,137 @@ async fn a_log_is_followed() {
     }
     seen.press("<left>").await;
     assert!(seen.frame(100, 30).0.contains("run 4/0"));
+}
+
+#[tokio::test]
+async fn what_is_marked_is_compared() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    let compare = Screen::Compare.number();
+    seen.press(&format!("<enter>{compare}")).await;
+    assert_eq!(seen.compared(), [(2, 2), (2, 5)]);
+    // the worst is the baseline: beside it the best
+    seen.press(&format!("2r {compare}")).await;
+    assert_eq!(seen.compared(), [(2, -1), (2, 2)]);
+    seen.press(&format!("2/trial=1<enter> {compare}")).await;
+    assert_eq!(seen.compared(), [(2, -1), (2, 1)]);
+    seen.press("j ").await;
+    assert_eq!(seen.compared(), [(2, 1), (2, 2)]);
+    seen.press(&format!("1g  {compare}")).await;
+    assert_eq!(seen.compared(), [(1, 2), (2, 2)]);
+    seen.press("w").await;
+    assert_eq!(seen.compared(), [(2, 1), (2, 2)]);
+    seen.press("j<enter>").await;
+    assert_eq!((seen.model.screen, seen.model.trial_id), (Screen::Trial, Some(TrialId(1))));
+    seen.press("<esc>").await;
+    assert_eq!(seen.model.screen, Screen::Compare);
+}
+
+#[tokio::test]
+async fn others_are_measured_against_the_reference() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press(&format!("<enter>   {}", Screen::Compare.number())).await;
+    let difference = |seen: &Seen, row: usize| {
+        let lineup = seen.model.lineup();
+        let comparison = seen.model.compare.against(&lineup, &lineup.all[row]).expect("of one sweep");
+        comparison.expect("both have all folds").difference
+    };
+    let first = difference(&seen, 1);
+    assert!(first < 0.0 && difference(&seen, 0) == 0.0);
+    seen.press("jjr").await;
+    assert!((difference(&seen, 0) + first).abs() < 1e-12 && difference(&seen, 1) == 0.0);
+    seen.press("r").await;
+    assert_eq!(difference(&seen, 1), first);
+}
+
+#[tokio::test]
+async fn sweeps_of_other_folds_are_not_paired() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press(&format!("  {}jj", Screen::Compare.number())).await;
+    let (frame, _) = seen.frame(120, 40);
+    let why = "not paired with lr/2: other folds: 1 x 5 of seed 17, 1 x 5 of seed 3";
+    assert!(frame.contains(why), "{frame}");
+}
+
+#[tokio::test]
+async fn lanes_lead_to_what_runs() {
+    let story = Story::running().await;
+    let mut seen = Seen::of(&story).await;
+    let lanes = Screen::Lanes.number();
+    seen.press(&format!("<enter>{lanes}")).await;
+    let under = |seen: &Seen| {
+        let ledger = seen.model.ledger().expect("is open");
+        (seen.model.lanes.selected(ledger).map(|trial| trial.id.0), seen.model.lanes.place())
+    };
+    assert_eq!(under(&seen), (Some(4), 0));
+    seen.press("n").await;
+    assert_eq!(under(&seen), (Some(4), 1));
+    assert!(seen.frame(120, 40).0.contains("epoch 3"));
+    seen.press("n").await;
+    assert_eq!(under(&seen), (Some(4), 2));
+    seen.press("n").await;
+    assert_eq!(under(&seen), (Some(4), 1));
+    seen.press("jl").await;
+    assert_eq!(under(&seen), (Some(3), 2));
+    let (frame, _) = seen.frame(120, 40);
+    assert!(frame.contains("not run: its trial is raced out") && frame.contains("0.12 behind the best"), "{frame}");
+    // a selected trial stays selected
+    seen.press("ss").await;
+    assert_eq!(under(&seen), (Some(3), 2));
+    seen.press("b<right><enter>").await;
+    assert_eq!((seen.model.screen, seen.model.trial_id), (Screen::Trial, Some(TrialId(2))));
+    assert_eq!(seen.model.trial.fold, Some(3));
+}
+
+#[tokio::test]
+async fn a_search_is_walked_through() {
+    let story = Story::finished().await;
+    let mut seen = Seen::of(&story).await;
+    let search = Screen::Search.number();
+    seen.press(&format!("<enter>{search}")).await;
+    assert!(seen.frame(120, 40).0.contains("would be next: learning_rate="));
+    // the trial under the cursor is gone into, and comes back
+    seen.press("<right>").await;
+    assert!(seen.frame(120, 40).0.contains("trial 3 "));
+    seen.press("<enter>").await;
+    assert_eq!((seen.model.screen, seen.model.trial_id), (Screen::Trial, Some(TrialId(3))));
+    seen.press("<esc>i").await;
+    let chosen = |seen: &Seen| {
+        let sweep = seen.model.sweep.expect("is open");
+        let known = SearchView::parameters(&seen.model.data, sweep);
+        (
+            known.len(),
+            known[seen.model.search.parameter(&known)].clone(),
+            seen.model.search.pair(&seen.model.data, sweep),
+        )
+    };
+    let (count, foremost, _) = chosen(&seen);
+    assert_eq!(count, 4);
+    seen.press("<down><enter>").await;
+    let (_, second, _) = chosen(&seen);
+    assert_ne!(second, foremost);
+    assert_eq!(seen.model.search.panel, Panel::Slice);
+    // a pair that is not among the foremost is computed when it is asked for
+    seen.press("<enter>").await;
+    assert_eq!(chosen(&seen).2, Some([second.clone(), foremost.clone()]));
+    for _ in 0..2 {
+        seen.press("<down>").await;
+        let [across, up] = chosen(&seen).2.expect("four vary");
+        assert_eq!(across, second);
+        assert_ne!(up, second);
+        assert!(seen.frame(120, 40).0.contains("together"), "{across} {up}");
+    }
+    let before = chosen(&seen).2.expect("four vary");
+    seen.press("x").await;
+    assert_eq!(chosen(&seen).2, Some([before[1].clone(), before[0].clone()]));
+    // a range of an axis: of learning rates, the upper quarter
+    seen.press("p<left> ").await;
+    let (ranged, _) = seen.frame(120, 40);
+    assert!(ranged.contains(" of 8 trials, mean"), "{ranged}");
+    seen.press("<right>").await;
+    assert_eq!(seen.model.search.brush, None);
+    seen.press("]").await;
+    assert_eq!(seen.model.search.panel, Panel::Overview);
 }

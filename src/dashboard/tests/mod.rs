@@ -4,4 +4,5 @@ mod feed;
 mod keys;
 mod screens;
 mod seen;
+mod steer;
 mod story;

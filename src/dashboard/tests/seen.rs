@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::story::Story;
 use crate::dashboard::feed::{Feed, Want};
@@ -22,7 +22,7 @@ pub(super) const THEME: Theme = Theme { depth: Depth::True, ground: Ground::Dark
 
 pub(super) struct Seen {
     pub(super) model: Model,
-    wanted: watch::Sender<BTreeSet<Want>>,
+    wanted: mpsc::UnboundedSender<BTreeSet<Want>>,
     news: mpsc::Receiver<Msg>,
     /// What has been answered since it is wanted.
     answered: BTreeSet<Want>,
@@ -32,7 +32,7 @@ impl Seen {
     /// The list of sweeps, with all that it wants.
     pub(super) async fn of(story: &Story) -> Self {
         let reader = Reader::open(&story.path()).await.expect("opens");
-        let (wanted, wants) = watch::channel(BTreeSet::new());
+        let (wanted, wants) = mpsc::unbounded_channel();
         let (messages, news) = mpsc::channel(64);
         tokio::spawn(Feed::new(reader, wants, messages).run());
         let model = Model::new(THEME, "experiments.db".to_owned(), None, story.now());
@@ -46,10 +46,11 @@ impl Seen {
         loop {
             let wants = self.model.wants();
             self.answered.retain(|want| wants.contains(want));
-            if self.answered.is_superset(&wants) {
+            let is_settled = self.answered.is_superset(&wants);
+            self.wanted.send(wants).expect("the feed lives");
+            if is_settled {
                 return;
             }
-            self.wanted.send_replace(wants);
             self.hear().await;
         }
     }

@@ -9,13 +9,22 @@ use crate::crossval::standard_error;
 use crate::protocol::{Measurement, Prediction, Split};
 use crate::search::space::Point;
 use crate::spec::Direction;
-use crate::store::{Millis, NewSweep, Store, SweepKey};
-use crate::sweep::{Fact, FoldId, Place, RunEnd, RunId, SlotId, SweepEnd, TrialEnd, TrialId};
+use crate::store::{Millis, NewSweep, Reading, Store, SweepKey};
+use crate::sweep::{Fact, FoldId, Order, Place, RunEnd, RunId, SlotId, SweepEnd, TrialEnd, TrialId, Who};
 
 /// 2026-11-23T09:39:00Z
 pub(super) const START: i64 = 1_795_426_740_000;
 
 const FOLDS: u32 = 5;
+
+const SPEC: &str = "\
+    [trainer]\ncommand = [\"true\"]\n\
+    [search]\nsampler = \"bayes\"\nobjective = \"macro_f1\"\ntrials = 8\n\
+    [search.space]\n\
+    \"train.learning_rate\" = { low = 1e-5, high = 2.56e-3, log = true }\n\
+    \"model.aggregator.layers\" = { low = 0, high = 3 }\n\
+    \"model.label_attention\" = [\"doc\", \"token\", \"none\"]\n\
+    \"train.dropout\" = { low = 0.0, high = 0.4 }\n";
 
 pub(super) struct Story {
     /// The files live as long as it.
@@ -49,6 +58,7 @@ impl Story {
         story.start(sweep, 4, 1).await;
         story.measure(sweep, 4, 1, 3, score_of(4, 1)).await;
         story.start(sweep, 4, 2).await;
+        story.sample(sweep).await;
         story
     }
 
@@ -113,6 +123,46 @@ impl Story {
         story
     }
 
+    /// A quarter of an hour of two devices, and what two runs take of them.
+    async fn sample(&mut self, sweep: SweepKey) {
+        let writer = self.store.writer(sweep);
+        for look in 0..30 {
+            let wave = (f64::from(look) / 5.0).sin();
+            let reading = |device: &str, name, value| Reading { device: device.to_owned(), name, value, lasting: true };
+            let seen = vec![
+                reading("cpu", "utilisation", 0.5 + 0.4 * wave),
+                reading("cpu", "memory_used_mb", 9_000.0 + 100.0 * f64::from(look)),
+                reading("cpu", "memory_total_mb", 32_000.0),
+                reading("cuda:0", "utilisation", 0.7 - 0.3 * wave),
+                reading("cuda:0", "memory_used_mb", 20_000.0),
+                reading("cuda:0", "memory_total_mb", 81_920.0),
+                reading("cuda:0", "power_w", 312.0),
+                reading("run 4/1", "cores", 1.4),
+                reading("run 4/1", "memory_used_mb", 2_048.0),
+            ];
+            let at = Millis(self.now().0 - i64::from(29 - look) * 30_000);
+            writer.sample(at, seen).await.expect("is queued");
+        }
+        // what comes after them in the queue waits for them
+        self.tell(sweep, Vec::new()).await;
+    }
+
+    /// What somebody says of trials of the newest sweep.
+    pub(super) async fn remark(&self, remarks: &[(i32, &str, &str)]) {
+        let sweep = self.store.reader().latest().await.expect("there is one").key;
+        let by = Who { user: "li".to_owned(), host: "box".to_owned(), pid: 7 };
+        let facts = remarks.iter().map(|(trial, what, text)| {
+            let (trial, text) = (TrialId(*trial), (*text).to_owned());
+            let order = match *what {
+                "exclude" => Order::Exclude { trial },
+                "tag" => Order::Tag { trial, tag: text },
+                _ => Order::Note { trial, text },
+            };
+            Fact::Ordered { order, by: by.clone() }
+        });
+        self.store.writer(sweep).record(self.now(), facts.collect()).await.expect("is recorded");
+    }
+
     pub(super) fn now(&self) -> Millis {
         Millis(START + 1000 * self.clock)
     }
@@ -122,11 +172,14 @@ impl Story {
     }
 
     async fn sweep(&mut self, name: &str, trials: u32) -> SweepKey {
+        let mut overrides = vec!["folds.k=5".to_owned()];
+        // the shorter one has folds of its own
+        overrides.extend((name == "lr").then(|| "folds.seed=3".to_owned()));
         let new = NewSweep {
             name: name.to_owned(),
-            spec: format!("name = \"{name}\"\n"),
+            spec: format!("name = \"{name}\"\n{SPEC}"),
             spec_path: format!("sweeps/{name}.toml").into(),
-            overrides: vec!["folds.k=5".to_owned()],
+            overrides,
             project: "/home/li/裁判文书".into(),
             sampler: "bayes".to_owned(),
             objective: "macro_f1".to_owned(),

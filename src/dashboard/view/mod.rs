@@ -1,7 +1,12 @@
 //! What is seen: functions of the model, and what a click on them means.
 
 mod bar;
+mod compare;
+mod lanes;
+mod machine;
 mod overlay;
+mod search;
+mod steer;
 mod sweeps;
 mod table;
 mod trial;
@@ -59,9 +64,14 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) -> Zones {
         Screen::Sweeps => sweeps::render(frame, body, model, &mut zones),
         Screen::Trials => trials::render(frame, body, model, &mut zones),
         Screen::Trial => trial::render(frame, body, model, &mut zones),
+        Screen::Compare => compare::render(frame, body, model, &mut zones),
+        Screen::Lanes => lanes::render(frame, body, model, &mut zones),
+        Screen::Search => search::render(frame, body, model, &mut zones),
+        Screen::Machine => machine::render(frame, body, model, &mut zones),
     }
     draw_footer(frame, footer, model, &mut zones);
     overlay::render(frame, body, model, &mut zones);
+    draw_toast(frame, area, model);
     zones
 }
 
@@ -154,15 +164,10 @@ fn draw_tabs(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zones
     }
 }
 
-/// The keys that matter here, or what is to be said in passing.
+/// The keys that matter here.
 fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zones) {
     let theme = model.theme;
     let buffer = frame.buffer_mut();
-    if let Some(toast) = &model.toast {
-        let style = if toast.is_error { theme.role(Role::Bad) } else { theme.role(Role::Accent) };
-        put(buffer, area, Line::styled(format!(" {}", format::fit(&toast.text, usize::from(area.width) - 2)), style));
-        return;
-    }
     // how to get help and out is always seen; the screen's own keys as far as there is room
     let hints = |table: &'static [Binding]| table.iter().filter_map(|binding| Some((binding, binding.hint?)));
     let width =
@@ -187,6 +192,36 @@ fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zon
     for it in hints(keys::global()) {
         x = put_hint(x, it);
     }
+}
+
+/// What is to be said in passing: over the keys, and as many lines above them as it needs.
+fn draw_toast(frame: &mut Frame<'_>, area: Rect, model: &Model) {
+    use ratatui::widgets::{Clear, Widget};
+    let Some(toast) = &model.toast else { return };
+    let style = model.theme.role(if toast.is_error { Role::Bad } else { Role::Accent });
+    let lines = wrapped(&toast.text, usize::from(area.width) - 2);
+    let height = (lines.len() as u16).min(area.height / 3);
+    let place = Rect { y: area.bottom() - height, height, ..area };
+    Clear.render(place, frame.buffer_mut());
+    for (row, line) in place.rows().zip(lines) {
+        put(frame.buffer_mut(), row, Line::styled(format!(" {line}"), style));
+    }
+}
+
+/// Broken at blanks into lines of so many columns; a longer word is cut.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let word = format::fit(word, columns);
+        match lines.last_mut() {
+            Some(line) if format::width(line) + 1 + format::width(&word) <= columns => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
 }
 
 fn first_key(binding: &Binding) -> String {
@@ -282,6 +317,11 @@ fn run_sign(theme: Theme, state: RunState) -> (&'static str, Style) {
         RunState::Interrupted => ("■", "#", theme.role(Role::Warn)),
     };
     (if theme.glyphs == Glyphs::Ascii { ascii } else { sign }, style)
+}
+
+/// Of a trial that counts in nothing.
+fn excluded_sign(theme: Theme) -> &'static str {
+    if theme.glyphs == Glyphs::Ascii { "x" } else { "⊘" }
 }
 
 /// So many rows at the top, and the rest.

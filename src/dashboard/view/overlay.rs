@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Widget};
 
-use super::{Zones, put, put_input};
+use super::{Zones, put, put_input, steer};
 use crate::dashboard::format;
 use crate::dashboard::keys::{self, Binding};
 use crate::dashboard::message::Msg;
@@ -23,6 +23,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &m
                 model.metrics().into_iter().map(|name| Line::raw(format!(" {name}"))).collect();
             choices(frame, area, model.theme, "Metric", metrics, cursor, zones);
         }
+        Some(Overlay::Ask(ask)) => steer::ask(frame, area, model.theme, ask, zones),
+        Some(Overlay::Form(form)) => steer::form(frame, area, model.theme, form, zones),
     }
 }
 
@@ -90,7 +92,7 @@ fn help(frame: &mut Frame<'_>, area: Rect, model: &Model, cursor: &Cursor, zones
     let theme = model.theme;
     let own = keys::of_screen(model.screen);
     let keys = |binding: &Binding| format::width(&binding.names());
-    let column = own.iter().chain(keys::global()).map(keys).max().unwrap_or(0);
+    let column = own.iter().chain(keys::steering(model.screen)).chain(keys::global()).map(keys).max().unwrap_or(0);
     let line = |binding: &Binding| {
         let names = binding.names();
         let gap = " ".repeat(column - format::width(&names) + 2);
@@ -100,6 +102,8 @@ fn help(frame: &mut Frame<'_>, area: Rect, model: &Model, cursor: &Cursor, zones
     if !own.is_empty() {
         lines.push(Line::default());
     }
+    lines.extend(keys::steering(model.screen).map(line));
+    lines.push(Line::default());
     lines.extend(keys::global().iter().map(line));
     lines.push(Line::from(vec![
         Span::styled(format!(" {:column$}  ", "1 … 8"), theme.active()),

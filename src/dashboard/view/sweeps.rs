@@ -8,7 +8,7 @@ use super::table::{Column, Table, that_fit};
 use super::{Zones, bar, put, put_input, put_notice, sweep_sign, sweep_word};
 use crate::dashboard::format;
 use crate::dashboard::model::Model;
-use crate::dashboard::theme::Role;
+use crate::dashboard::theme::{Glyphs, Role};
 use crate::store::Outline;
 
 const NAME: usize = 0;
@@ -42,6 +42,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &m
         return;
     }
     let mut columns = columns(&rows, list.width);
+    // a mark stands in front of a name
+    columns[NAME].width += if model.sweeps.marks.is_empty() { 0 } else { 2 };
     let shown = that_fit(&columns, list.width);
     widen_curve(&mut columns, &shown, list.width);
     let curve = usize::from(columns[CURVE].width);
@@ -111,6 +113,10 @@ fn widen_curve(columns: &mut [Column], shown: &[usize], width: u16) {
 fn cell<'a>(model: &Model, outline: &'a Outline, column: usize, (bar, curve): (usize, usize)) -> Vec<Span<'a>> {
     let theme = model.theme;
     match column {
+        NAME if model.sweeps.marks.contains(&outline.head.key) => {
+            let mark = if theme.glyphs == Glyphs::Ascii { "* " } else { "● " };
+            vec![Span::styled(mark, theme.role(Role::Accent)), Span::styled(outline.name.as_str(), theme.active())]
+        }
         NAME => vec![Span::styled(outline.name.as_str(), theme.bold())],
         STATE => {
             let (sign, style) = sweep_sign(theme, outline.head.state);

@@ -36,7 +36,7 @@ impl Column {
 }
 
 /// Between two columns.
-const GAP: u16 = 2;
+pub(super) const GAP: u16 = 2;
 
 /// Numbers of the columns that fit, from left to right.
 pub(super) fn that_fit(columns: &[Column], width: u16) -> Vec<usize> {

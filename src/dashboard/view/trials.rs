@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use super::table::{Column, Table, that_fit};
-use super::{Zones, bar, put, put_input, put_notice, run_sign, trial_sign, trial_word};
+use super::{Zones, bar, excluded_sign, put, put_input, put_notice, run_sign, trial_sign, trial_word};
 use crate::dashboard::filter::{Field, end_of};
 use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Setting, Standing, Trial};
@@ -108,6 +108,7 @@ fn columns(model: &Model, ledger: &Ledger) -> (Vec<Field>, Vec<Column>) {
                         Column::right(title, width, rank)
                     }
                 }
+                Field::Remarks => Column::left(title, titled.max(widest_remark(ledger)), 225),
                 Field::Why => Column::left(title, 30, 90),
                 Field::Error | Field::Standing => Column::left(title, titled, 1),
             };
@@ -116,7 +117,7 @@ fn columns(model: &Model, ledger: &Ledger) -> (Vec<Field>, Vec<Column>) {
         .unzip()
 }
 
-fn sort_sign(theme: Theme, is_reversed: bool) -> &'static str {
+pub(super) fn sort_sign(theme: Theme, is_reversed: bool) -> &'static str {
     match (theme.glyphs, is_reversed) {
         (Glyphs::Ascii, false) => " v",
         (Glyphs::Ascii, true) => " ^",
@@ -128,6 +129,18 @@ fn sort_sign(theme: Theme, is_reversed: bool) -> &'static str {
 fn widest(ledger: &Ledger, parameter: usize) -> u16 {
     let settings = ledger.trials.iter().take(SAMPLE).map(|trial| trial.setting(parameter));
     settings.map(|setting| format::width(&format::setting(setting))).max().unwrap_or(0).min(20) as u16
+}
+
+/// Of the sign, the tags and the beginning of the note.
+fn widest_remark(ledger: &Ledger) -> u16 {
+    let remarks = ledger.trials.iter().filter(|trial| trial.has_remarks()).take(SAMPLE);
+    remarks.map(|trial| format::width(&remark(trial)) + 2).max().unwrap_or(0).min(20) as u16
+}
+
+/// Its tags and its note; that it is excluded a sign says.
+fn remark(trial: &Trial) -> String {
+    let note = trial.note.as_ref().map(|note| format!("“{note}”"));
+    trial.tags.iter().map(ToString::to_string).chain(note).collect::<Vec<_>>().join(" ")
 }
 
 fn is_text(ledger: &Ledger, parameter: usize) -> bool {
@@ -177,13 +190,18 @@ fn cell<'a>(
             let style = if *setting == Setting::Absent { theme.faint() } else { theme.text() };
             vec![Span::styled(format::setting(setting), style)]
         }
+        Field::Remarks if trial.has_remarks() => {
+            let sign = if trial.excluded { excluded_sign(theme) } else { " " };
+            let text = format!(" {}", format::fit(&remark(trial), 18));
+            vec![Span::styled(sign, theme.role(Role::Warn)), Span::styled(text, theme.dim())]
+        }
         Field::Why => vec![Span::styled(trial.why.as_deref().unwrap_or_default(), theme.dim())],
-        Field::Error | Field::Standing => Vec::new(),
+        Field::Remarks | Field::Error | Field::Standing => Vec::new(),
     }
 }
 
 /// Mean and standard error, and whether it can be told from the best; of an open trial what there is so far.
-fn score<'a>(theme: Theme, ledger: &Ledger, trial: &Trial) -> Vec<Span<'a>> {
+pub(super) fn score<'a>(theme: Theme, ledger: &Ledger, trial: &Trial) -> Vec<Span<'a>> {
     let Some(score) = trial.score else {
         let so_far = trial.score_so_far().map(|score| format!("({})", format::score(score)));
         return vec![Span::styled(so_far.unwrap_or_default(), theme.dim())];
@@ -267,7 +285,12 @@ fn sentence<'a>(theme: Theme, ledger: &Ledger, trial: &Trial, width: usize) -> L
     let stands = stands
         .unwrap_or_else(|| format!("{}, {} of {} folds", trial_word(trial.state), trial.folds_done(), ledger.folds));
     let stands = format::fit(&stands, width.saturating_sub(format::width(&name)));
-    Line::from(vec![Span::styled(name, theme.bold()), Span::styled(stands, theme.dim())])
+    let rest = width.saturating_sub(format::width(&name) + format::width(&stands) + 2);
+    let mut spans = vec![Span::styled(name, theme.bold()), Span::styled(stands, theme.dim())];
+    if trial.has_remarks() {
+        spans.push(Span::styled(format!("  {}", format::fit(&trial.remarks(), rest)), theme.role(Role::Warn)));
+    }
+    Line::from(spans)
 }
 
 /// Why it is no more, or all its parameters.

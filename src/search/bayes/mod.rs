@@ -17,7 +17,8 @@ use super::{Candidates, Proposal};
 use climb::Climb;
 use model::Model;
 
-pub(super) use convergence::converged;
+pub use convergence::{Prospect, Unforeseen};
+pub(super) use convergence::{converged, prospect};
 pub use forecast::Forecast;
 pub(super) use model::{Fitted, gains, key};
 

@@ -233,4 +233,8 @@ fn the_noise_that_ends_a_search_is_of_the_folds_and_not_of_their_repeats() {
     // the root of (1/4 + 1/(2 - 1)) (4 0.05²/3)
     let why = converged(&search, &history, 2).expect("nothing is left to gain");
     assert!(why.ends_with("the standard error of the best, 0.065"), "{why}");
+    let told = prospect(&search, &history, 2).expect("is told");
+    assert!(told.is_within_noise() && (told.noise - 0.0645).abs() < 1e-3, "{told:?}");
+    history.trials.truncate(5);
+    assert_eq!(prospect(&search, &history, 2), Err(Unforeseen::Few { scored: 5, needed: 10 }));
 }

@@ -108,6 +108,8 @@ pub enum Unknown {
     NoProcess,
     #[error("the constraints leave next to nothing of the space")]
     NoPoint,
+    #[error("the space has no such parameter")]
+    NoParameter,
 }
 
 /// Points that have scores, before anything is said.
@@ -135,10 +137,18 @@ pub fn insight(search: &Search, history: &History) -> Result<Insight, Unknown> {
     let View { parameters, interactions } = View::of(&landscape, search);
     let foremost: Vec<&Importance> = parameters.iter().take(FOREMOST).collect();
     let pairs = (0..foremost.len()).flat_map(|b| (0..b).map(move |a| [a, b]));
-    let pairs = pairs.filter_map(|pair| Pair::of(&landscape, search, pair.map(|place| &foremost[place].parameter)));
+    let pairs =
+        pairs.filter_map(|pair| Pair::of(&landscape, search, pair.map(|place| foremost[place].parameter.as_str())));
     let pairs = pairs.collect();
     let (known, noise) = (landscape.known(), landscape.noise());
     Ok(Insight { points, scores, known, noise, parameters, interactions, pairs })
+}
+
+/// What two parameters of one's choice do together; [`insight`] tells it of the most important ones.
+pub fn pair(search: &Search, history: &History, parameters: [&str; 2]) -> Result<Pair, Unknown> {
+    scored(search, history)?;
+    let landscape = Landscape::new(search, history)?;
+    Pair::of(&landscape, search, parameters).ok_or(Unknown::NoParameter)
 }
 
 /// Points and scores that can be learned from.
@@ -207,7 +217,7 @@ impl View {
 
 impl Pair {
     /// None where there is no parameter of such a name.
-    fn of(landscape: &Landscape<'_>, search: &Search, names: [&String; 2]) -> Option<Self> {
+    fn of(landscape: &Landscape<'_>, search: &Search, names: [&str; 2]) -> Option<Self> {
         let free = search.space.parameters();
         let [a, b] = names.map(|name| free.iter().position(|free| free.name == *name));
         let numbers = [a?, b?];
@@ -226,7 +236,7 @@ impl Pair {
         };
         let scores = margin.cells.chunks(last).map(|cells| cells.iter().map(predicted).collect()).collect();
         let values = levels.map(|levels| levels.into_iter().map(|level| level.value).collect());
-        Some(Self { parameters: names.map(Clone::clone), interaction, values, scores })
+        Some(Self { parameters: names.map(str::to_owned), interaction, values, scores })
     }
 }
 

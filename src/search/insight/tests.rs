@@ -96,7 +96,8 @@ fn ishigami_s_indices_are_found() {
     let history = history(&space, 200, score);
     let scale = scale(&history);
     let truth = indices(|u: [f64; 3]| scale.to_process(ishigami(u)));
-    let insight = told(&search(space), &history);
+    let search = search(space);
+    let insight = told(&search, &history);
     for (name, (alone, total)) in ["a", "b", "c"].into_iter().zip(truth) {
         let found = of(&insight, name);
         let near = |found: Interval, truth: f64| (found.median - truth).abs() < 0.06;
@@ -105,6 +106,12 @@ fn ishigami_s_indices_are_found() {
     let alone: f64 = truth.iter().map(|(alone, _)| alone).sum();
     assert!((insight.interactions.median - (1.0 - alone)).abs() < 0.08, "{:?}", insight.interactions);
     assert!(insight.known > 0.8 && insight.noise < 0.1, "{} {}", insight.known, insight.noise);
+    let asked = pair(&search, &history, ["c", "a"]).expect("is told");
+    assert_eq!(asked.parameters, ["c", "a"]);
+    let told =
+        insight.pairs.iter().find(|pair| pair.parameters.iter().all(|name| name != "b")).expect("is among three");
+    assert!((asked.interaction.median - told.interaction.median).abs() < 1e-9, "{asked:?}");
+    assert_eq!(pair(&search, &history, ["a", "none"]).err(), Some(Unknown::NoParameter));
     // only `a` and `c` do something together
     for pair in &insight.pairs {
         let together = pair.parameters.iter().all(|name| name != "b");

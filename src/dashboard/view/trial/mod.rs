@@ -10,7 +10,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
-use super::{Zones, put, put_notice, trial_sign, trial_word};
+use super::{Zones, excluded_sign, put, put_notice, trial_sign, trial_word};
 use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Run, Standing, Trial};
 use crate::dashboard::message::Msg;
@@ -30,7 +30,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &m
     let [title, pages, body] =
         Layout::vertical([Constraint::Length(1), Constraint::Length(1), Constraint::Fill(1)]).areas(area);
     put(frame.buffer_mut(), title, headline(model, ledger, trial, title.width));
-    draw_pages(frame, pages, model, zones);
+    let pages_end = draw_pages(frame, pages, model, zones);
+    draw_remarks(frame, Rect { x: pages_end, width: pages.right().saturating_sub(pages_end), ..pages }, model, trial);
     match model.trial.page {
         Page::Curves => curves::render(frame, body, model, (outline, ledger, trial), zones),
         Page::Folds => folds::render(frame, body, model, ledger, trial, zones),
@@ -66,6 +67,9 @@ fn headline<'a>(model: &Model, ledger: &Ledger, trial: &'a Trial, width: u16) ->
         let seconds = trial.seconds(model.now).map(|seconds| format!("  {}", format::duration(seconds)));
         spans.push(Span::styled(seconds.unwrap_or_default(), theme.dim()));
     }
+    if trial.excluded {
+        spans.push(Span::styled(format!("  {} excluded", excluded_sign(theme)), theme.role(Role::Warn)));
+    }
     if let Some(why) = &trial.why {
         let used: usize = spans.iter().map(Span::width).sum();
         let room = usize::from(width).saturating_sub(used + 3);
@@ -74,7 +78,17 @@ fn headline<'a>(model: &Model, ledger: &Ledger, trial: &'a Trial, width: u16) ->
     Line::from(spans)
 }
 
-fn draw_pages(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zones) {
+/// Its tags and its note, where the pages leave room.
+fn draw_remarks(frame: &mut Frame<'_>, area: Rect, model: &Model, trial: &Trial) {
+    let tags = trial.tags.iter().map(|tag| format!("[{tag}]"));
+    let note = trial.note.as_ref().map(|note| format!("“{note}”"));
+    let text = tags.chain(note).collect::<Vec<_>>().join(" ");
+    let text = format::fit(&text, usize::from(area.width).saturating_sub(2));
+    put(frame.buffer_mut(), area, Line::styled(format!("{text} "), model.theme.role(Role::Accent)).right_aligned());
+}
+
+/// Where they end.
+fn draw_pages(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zones) -> u16 {
     let theme = model.theme;
     let mut x = area.x + 1;
     for page in Page::ALL {
@@ -87,6 +101,7 @@ fn draw_pages(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zone
         zones.add(place, Msg::Trial(TrialMsg::Page(page)));
         x += width + 2;
     }
+    x.min(area.right())
 }
 
 fn key_of(page: Page) -> char {
