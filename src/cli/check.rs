@@ -32,8 +32,8 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     let spec = &loaded.spec;
     earlier(&settings.db, &spec.search, &spec.values()).await?;
     let trials = spec.planned_trials();
-    let runs = trials as usize * spec.folds.runs() as usize;
-    let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs)?;
+    let runs = trials.map(|trials| trials as usize * spec.folds.runs() as usize);
+    let slots = Slots::choose(&spec.resources, &Machine::of(&spec.trainer), runs.unwrap_or(usize::MAX))?;
     let points = spec.first_points(LISTED);
     let Picture { trainer, json } = match &spec.trainer {
         Trainer::BuiltIn(trainer) => built_in(spec, trainer, &slots, &loaded.project, settings).await?,
@@ -53,7 +53,11 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     }
     outln!("{} is good\n", args.spec.spec.display());
     outln!("{}\n", trainer.about);
-    outln!("trials: {trials} x {} folds = {runs} runs, {}", spec.folds.runs(), slots.choice);
+    let folds = spec.folds.runs();
+    match (trials, runs) {
+        (Some(trials), Some(runs)) => outln!("trials: {trials} x {folds} folds = {runs} runs, {}", slots.choice),
+        _ => outln!("trials: as many as the budget allows x {folds} folds, {}", slots.choice),
+    }
     if spec.baseline {
         outln!("  baseline: TF-IDF and a linear model, first, on the same folds");
     }
@@ -62,8 +66,10 @@ pub(super) async fn check(args: CheckArgs, settings: &Settings, format: Format) 
     }
     if spec.search.sampler == Sampler::Bayes {
         outln!("  drawn evenly over the space; the points of a Bayesian search depend on the scores");
-    } else if trials > LISTED {
-        outln!("  … and {} more", trials - LISTED);
+    } else if let Some(more) = trials.and_then(|trials| trials.checked_sub(LISTED)).filter(|more| *more > 0) {
+        outln!("  … and {more} more");
+    } else if trials.is_none() {
+        outln!("  … and so on");
     }
     if !trainer.keys.is_empty() {
         outln!("\nresolved configuration:");

@@ -67,7 +67,7 @@ pub(super) async fn run(args: RunArgs, settings: &Settings, format: Format) -> R
         sampler: name_of(&spec.search.sampler),
         objective: spec.search.objective.clone(),
         direction: spec.search.direction,
-        trials: Some(spec.planned_trials()),
+        trials: spec.planned_trials(),
         folds: spec.folds.runs(),
         documents: origin.documents,
         data_sha256: origin.data_sha256,
@@ -123,9 +123,9 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
     voyage.sail(settings, format).await
 }
 
-/// Runs of all trials.
+/// Runs of all trials; without bounds where only a budget of runs or time ends them.
 fn runs(spec: &Spec) -> usize {
-    spec.planned_trials() as usize * spec.folds.runs() as usize
+    spec.planned_trials().map_or(usize::MAX, |trials| trials as usize * spec.folds.runs() as usize)
 }
 
 fn name_of(value: &impl Serialize) -> String {
@@ -158,13 +158,16 @@ struct Outcome {
 impl Voyage {
     async fn sail(self, settings: &Settings, format: Format) -> Result<Code, Failure> {
         let Self { store, record, spec, launcher, slots, earlier, retry_failed, watch } = self;
-        let (trials, folds) = (spec.planned_trials(), spec.folds.runs());
+        let folds = spec.folds.runs();
+        let trials = spec
+            .planned_trials()
+            .map_or_else(|| "as many trials as the budget allows".to_owned(), |trials| format!("{trials} trials"));
         let with = if spec.baseline { " and a baseline" } else { "" };
         prune_vectors(&cache_of(&settings.db), settings.cache_mb.saturating_mul(1 << 20));
-        errln!("sweep {}: {trials} trials x {folds} folds{with}, {}", record.name, slots.choice);
+        errln!("sweep {}: {trials} x {folds} folds{with}, {}", record.name, slots.choice);
         let done = store.reader().trials(&record.name).await?;
         let best = outcome(&store, &record.name).await?.sweep.best_score;
-        let all = runs(&spec) + if spec.baseline { folds as usize } else { 0 };
+        let all = runs(&spec).saturating_add(if spec.baseline { folds as usize } else { 0 });
         let mut screen = Screen::new(&spec.search, best, [all, folds as usize], &done, slots.places.len());
         let campaign = Campaign { store: &store, record: &record, spec: &spec, launcher, slots, earlier, retry_failed };
         let dashboard = watch.then(|| (screen.curtain(), dash::beside(settings, record.key)));

@@ -35,8 +35,13 @@ pub fn standard_error(scores: &[f64], k: u32) -> Option<f64> {
     }
     let (count, mean) = (scores.len() as f64, mean(scores));
     let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    Some(standard_error_of(variance, scores.len(), k))
+}
+
+/// The same, of so many scores that have this variance.
+pub fn standard_error_of(variance: f64, scores: usize, k: u32) -> f64 {
     let overlap = if k > 1 { 1.0 / f64::from(k - 1) } else { 0.0 };
-    Some(((1.0 / count + overlap) * variance).sqrt())
+    ((1.0 / scores as f64 + overlap) * variance).sqrt()
 }
 
 /// Two trials on the folds that both have run.

@@ -113,6 +113,9 @@ impl<'a> AskTell<'a> {
             (Some(_), Some(_)) => return Err(("score and failed exclude each other".to_owned(), FORMS.to_owned())),
             (None, None) => return Err(("neither score nor failed".to_owned(), FORMS.to_owned())),
         };
+        if self.folds > 1 && news.is_some() {
+            self.same_form(fold.is_some())?;
+        }
         let told = &mut self.told[trial as usize];
         let again = |what: String| (what, "what was told cannot be changed; ask for another trial".to_owned());
         match (&mut *told, fold, news) {
@@ -124,6 +127,9 @@ impl<'a> AskTell<'a> {
             (Told::Folds(_), None, Some(_)) => {
                 let what = format!("trial {trial} is told fold by fold");
                 return Err((what, "name the fold".to_owned()));
+            }
+            (Told::Folds(folds), _, None) if folds.len() == self.folds as usize => {
+                return Err(again(format!("trial {trial} has the scores of all its folds already")));
             }
             (_, _, None) => *told = Told::Failed,
             (Told::Nothing, None, Some(score)) => *told = Told::Whole(score),
@@ -141,6 +147,24 @@ impl<'a> AskTell<'a> {
             Told::Folds(_) | Told::Whole(_) => TriedState::Finished,
         };
         Ok(())
+    }
+
+    /// A whole score is no score of any fold: beside single folds, of which some are harder than others, it would mislead.
+    fn same_form(&self, by_fold: bool) -> Result<(), Wrong> {
+        let is_other = |told: &Told| match told {
+            Told::Folds(_) => !by_fold,
+            Told::Whole(_) => by_fold,
+            Told::Nothing | Told::Failed => false,
+        };
+        let Some(other) = self.told.iter().position(is_other) else { return Ok(()) };
+        Err(if by_fold {
+            (
+                format!("trial {other} was told whole, this one is told by a fold"),
+                "tell all trials the same way".to_owned(),
+            )
+        } else {
+            (format!("trial {other} is told fold by fold"), "name the fold, as for the others".to_owned())
+        })
     }
 
     /// The number of a trial that was asked for.
@@ -286,7 +310,6 @@ mod tests {
             r#"{"type":"tell","trial":1,"fold":0,"score":0.25}"#,
             r#"{"type":"tell","trial":2,"fold":0,"score":0.125}"#,
             r#"{"type":"tell","trial":2,"fold":1,"failed":"no memory"}"#,
-            r#"{"type":"tell","trial":3,"score":-1}"#,
         ];
         for line in [ASK; 4].iter().chain(&lines) {
             conversation.answer(line);
@@ -297,7 +320,7 @@ mod tests {
             (vec![(1, 0.5), (0, 0.75)], TriedState::Finished),
             (vec![(0, 0.25)], TriedState::Open),
             (vec![(0, 0.125)], TriedState::Failed),
-            (vec![(0, -1.0)], TriedState::Finished),
+            (vec![], TriedState::Open),
         ];
         assert_eq!(seen, wanted);
     }

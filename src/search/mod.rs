@@ -72,17 +72,22 @@ fn normals(seed: u64, number: usize, dimensions: usize) -> Vec<Vec<f64>> {
 
 /// Why the sweep could stop, although its budget and its points allow more: what another trial can be expected to gain
 /// is less than what cross-validation in `k` folds can tell. Only a model of the space knows.
-pub fn converged(search: &Search, history: &History, k: u32) -> Option<String> {
+pub fn converged(search: &Search, history: &History, k: u32, accepts: &dyn Fn(&Point) -> bool) -> Option<String> {
     match search.sampler {
-        Sampler::Bayes => bayes::converged(search, history, k),
+        Sampler::Bayes => bayes::converged(search, history, k, accepts),
         Sampler::Grid | Sampler::Random | Sampler::Sobol => None,
     }
 }
 
 /// What another trial can be expected to gain, beside what cross-validation in `k` folds can tell.
-pub fn prospect(search: &Search, history: &History, k: u32) -> Result<Prospect, Unforeseen> {
+pub fn prospect(
+    search: &Search,
+    history: &History,
+    k: u32,
+    accepts: &dyn Fn(&Point) -> bool,
+) -> Result<Prospect, Unforeseen> {
     match search.sampler {
-        Sampler::Bayes => bayes::prospect(search, history, k),
+        Sampler::Bayes => bayes::prospect(search, history, k, accepts),
         Sampler::Grid | Sampler::Random | Sampler::Sobol => Err(Unforeseen::NoModel),
     }
 }

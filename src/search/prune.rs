@@ -5,9 +5,9 @@
 //! what finished runs had on average up to the same epoch. It judges nobody in the first [`SPARED`] epochs, nor before
 //! [`START_UP`] runs of the fold are finished.
 //!
-//! **asha** (Li et al. 2020): at the epochs 1, 3, 9, 27, … ([`ETA`] to the power of the rung) a run goes on when its best
-//! score so far is among the best third of all that came to this rung, dropped ones too. A rung with fewer than [`ETA`]
-//! runs judges nobody.
+//! **asha** (Li et al. 2020): at the epochs 1, 3, 9, 27, … ([`ETA`] to the power of the rung), or the first one measured after
+//! them, a run goes on when its best score so far is among the best third of all that came as far, dropped ones too. A rung
+//! with fewer than [`ETA`] runs judges nobody.
 //!
 //! A run that stopped early has at every later epoch what it had at its end. One without a score (NaN) is worse than all.
 
@@ -47,6 +47,11 @@ impl Curve {
     /// The last epoch; none before the first.
     pub fn epochs(&self) -> Option<u32> {
         self.0.last_key_value().map(|(epoch, _)| *epoch)
+    }
+
+    /// The last epoch before this one; 0 where there is none.
+    fn before(&self, epoch: u32) -> u32 {
+        self.0.range(..epoch).next_back().map_or(0, |(epoch, _)| *epoch)
     }
 
     /// The best epoch so far, and its score.
@@ -94,7 +99,7 @@ fn median_rule(direction: Direction, epoch: u32, own: &Curve, rivals: &[Rival<'_
 }
 
 fn asha_rule(direction: Direction, epoch: u32, own: &Curve, rivals: &[Rival<'_>]) -> Option<String> {
-    if !is_rung(epoch) {
+    if !passes_rung(own.before(epoch), epoch) {
         return None;
     }
     let there = rivals.iter().filter(|rival| rival.finished || rival.curve.epochs().is_some_and(|last| last >= epoch));
@@ -113,13 +118,13 @@ fn asha_rule(direction: Direction, epoch: u32, own: &Curve, rivals: &[Rival<'_>]
     (place > promoted).then(|| format!("{}, number {place} of {runs}, and only the best third goes on", so_far(best)))
 }
 
-/// 1, 3, 9, …
-fn is_rung(epoch: u32) -> bool {
+/// Whether one of 1, 3, 9, … lies after `before` and not after `epoch`.
+fn passes_rung(before: u32, epoch: u32) -> bool {
     let mut rung = 1u32;
-    while rung < epoch {
+    while rung <= before {
         rung = rung.saturating_mul(ETA);
     }
-    rung == epoch
+    rung <= epoch && rung > before
 }
 
 fn so_far(best: Option<f64>) -> String {
@@ -219,7 +224,12 @@ mod tests {
         goes on
         goes on
         ");
-        assert_eq!((0..100).filter(|epoch| is_rung(*epoch)).collect::<Vec<_>>(), [1, 3, 9, 27, 81]);
+        let judged = |by: u32| {
+            (0..100u32).step_by(by as usize).filter(move |epoch| passes_rung(epoch.saturating_sub(by), *epoch))
+        };
+        assert_eq!(judged(1).collect::<Vec<u32>>(), [1, 3, 9, 27, 81]);
+        // every tenth epoch is measured: 10 is the first after 9
+        assert_eq!(judged(10).collect::<Vec<u32>>(), [10, 30, 90]);
     }
 
     #[test]

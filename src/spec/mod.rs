@@ -106,6 +106,7 @@ impl Spec {
         let folds = reader.section("folds", if program.is_some() { FoldPlan::of_program } else { FoldPlan::read });
         let search = reader.section("search", Search::read);
         let resources = reader.section("resources", Resources::read);
+        check_ends(&mut reader, &folds, &search);
         reader.finish();
         let (trainer, survey) = if let Some(program) = program {
             check_reported(&search, &document, &mut problems);
@@ -123,11 +124,11 @@ impl Spec {
         problems.into_result(Self { name, trainer, baseline, folds, search, resources, survey })
     }
 
-    /// How many trials there will be, as far as their number is known: a budget of time can end them before.
-    pub fn planned_trials(&self) -> u32 {
+    /// How many trials there will be at most; none where only a budget of runs or time ends them.
+    pub fn planned_trials(&self) -> Option<u32> {
         let size = || self.search.space.size().and_then(|size| u32::try_from(size).ok());
-        let points = self.survey.allowed().or_else(size).unwrap_or(u32::MAX);
-        points.min(self.search.budget.trials.unwrap_or(u32::MAX))
+        let points = self.survey.allowed().or_else(size);
+        points.into_iter().chain(self.search.budget.trials).min()
     }
 
     /// The first points of the sweep. Those of a Bayesian search depend on the scores: others, just as likely, stand for
@@ -136,7 +137,7 @@ impl Spec {
         let sampler = if self.search.sampler == Sampler::Bayes { Sampler::Sobol } else { self.search.sampler };
         let search = Search { sampler, ..self.search.clone() };
         let mut history = History::default();
-        for _ in 0..count.min(self.planned_trials()) {
+        for _ in 0..self.planned_trials().map_or(count, |planned| planned.min(count)) {
             let proposal = propose(&search, &history, &|point| self.accepts(point));
             let Proposal::Point { point, .. } = proposal else { break };
             history.trials.push(Tried { point, scores: Vec::new(), state: TriedState::Open });
@@ -147,6 +148,22 @@ impl Spec {
     /// Whether a point can be run.
     pub fn accepts(&self, point: &Point) -> bool {
         matches!(self.verdict(point), Verdict::Good)
+    }
+}
+
+/// A search that is to end by itself must be able to, and its budget must have room for a trial.
+fn check_ends(reader: &mut Reader<'_>, folds: &FoldPlan, search: &Search) {
+    if search.stop == Stop::Converged && search.sampler != Sampler::Bayes {
+        reader.problem("search.stop", "only sampler = \"bayes\" can tell what is left to gain");
+    } else if search.stop == Stop::Converged && folds.runs() < 2 {
+        reader.problem(
+            "search.stop",
+            "a single fold does not tell how far scores go by chance: [folds] k of 2 or more does",
+        );
+    }
+    if let Some(runs) = search.budget.runs.filter(|runs| *runs < folds.runs()) {
+        let what = format!("{runs} are no room for a trial, which takes {}: one a fold", folds.runs());
+        reader.problem("search.runs", what);
     }
 }
 

@@ -49,7 +49,7 @@ impl Sweep {
             return None;
         }
         let spec = &self.plan.spec;
-        search::converged(&spec.search, &self.history(), spec.folds.k)
+        search::converged(&spec.search, &self.history(), spec.folds.k, &|point| spec.accepts(point))
     }
 
     /// A first attempt that no slot has yet.

@@ -57,7 +57,7 @@ pub(super) async fn outlook(reader: &Reader, sweep: SweepKey, cursor: Cursor) ->
         let known = if spec.search.sampler == Sampler::Bayes { history } else { whole };
         Outlook {
             next: search::propose(&spec.search, known, &|point| spec.accepts(point) && !whole.holds(point)),
-            prospect: search::prospect(&spec.search, history, spec.folds.k),
+            prospect: search::prospect(&spec.search, history, spec.folds.k, &|point| spec.accepts(point)),
         }
     })
     .await

@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 use super::{Zones, put, put_input, steer};
 use crate::dashboard::format;
 use crate::dashboard::keys::{self, Binding};
-use crate::dashboard::message::Msg;
+use crate::dashboard::message::{Msg, Screen};
 use crate::dashboard::model::{Cursor, Model, Overlay, Palette};
 use crate::dashboard::theme::{Glyphs, Theme};
 
@@ -106,7 +106,7 @@ fn help(frame: &mut Frame<'_>, area: Rect, model: &Model, cursor: &Cursor, zones
     lines.push(Line::default());
     lines.extend(keys::global().iter().map(line));
     lines.push(Line::from(vec![
-        Span::styled(format!(" {:column$}  ", "1 … 8"), theme.active()),
+        Span::styled(format!(" {:column$}  ", format!("1 … {}", Screen::ALL.len())), theme.active()),
         Span::raw("to the screen of that number"),
     ]));
     lines.push(Line::from(vec![

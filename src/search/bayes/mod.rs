@@ -63,6 +63,9 @@ fn design(parameters: usize) -> usize {
 
 /// Two significant digits.
 fn rounded(x: f64) -> String {
+    if x > 0.0 && !(1e-5..1e6).contains(&x) {
+        return format!("{x:.1e}");
+    }
     let digits = if x > 0.0 { (1.0 - x.log10().floor()).clamp(0.0, 8.0) as usize } else { 1 };
     format!("{x:.digits$}")
 }

@@ -220,8 +220,8 @@ pub(in crate::search) fn gains(search: &Search, tried: &Tried) -> impl Iterator<
     finite.map(|(fold, score)| (*fold as usize, search.direction.gain(*score)))
 }
 
-/// Of a whole trial, as far as the history tells.
-fn folds(history: &History) -> usize {
+/// Scores of a whole trial, as far as the history tells.
+pub(super) fn folds(history: &History) -> usize {
     history.trials.iter().map(|tried| tried.scores.len()).max().unwrap_or(1).max(1)
 }
 

@@ -19,6 +19,10 @@ pub struct Scale {
 /// Where below the median logarithms take over, in units.
 const BEND: f64 = 0.5;
 
+/// No score is further below the median than this, once bent (about 200 units before): what has diverged can be anything,
+/// and from the spread of all scores it must not take what tells the good apart.
+const FLOOR: f64 = -3.0;
+
 impl Scale {
     /// For these scores: mean 0 and variance 1 afterwards.
     pub fn of(scores: &[f64]) -> Self {
@@ -41,7 +45,7 @@ impl Scale {
     }
 
     pub fn to_score(self, x: f64) -> f64 {
-        let bent = x * self.sd + self.mean;
+        let bent = (x * self.sd + self.mean).max(FLOOR);
         let straight = if bent >= 0.0 { bent } else { -BEND * ((-bent / BEND).exp() - 1.0) };
         self.median + self.unit * straight
     }
@@ -53,5 +57,5 @@ impl Scale {
 }
 
 fn bend(x: f64) -> f64 {
-    if x >= 0.0 { x } else { -BEND * (-x / BEND).ln_1p() }
+    if x >= 0.0 { x } else { (-BEND * (-x / BEND).ln_1p()).max(FLOOR) }
 }

@@ -107,7 +107,7 @@ fn left_to_gain<'a>(model: &Model, outline: &'a Outline, ledger: &Ledger) -> Lin
     let mut spans = match study.told.prospect {
         Ok(prospect) => {
             let numbers = format!(
-                "another trial should gain about {}, the standard error of the best is {}",
+                "another trial should gain about {}, the noise of cross-validation is {}",
                 figure(prospect.gain),
                 figure(prospect.noise)
             );

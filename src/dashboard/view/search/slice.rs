@@ -129,8 +129,13 @@ fn draw(
     let theme = model.theme;
     let effect = importance.map(|importance| importance.effect.as_slice()).unwrap_or_default();
     let curve = Curve::of(scale, effect);
-    let scores = points.iter().map(|(_, score, _)| *score);
-    let Some(y) = Axis::around(scores.chain(curve.line.iter().map(|(_, score)| *score)), false, 0.05) else {
+    let seen: Vec<f64> = points.iter().map(|(_, score, _)| *score).filter(|score| score.is_finite()).collect();
+    let least = seen.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = seen.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // what the model makes of places that nobody has seen must not flatten what has been seen
+    let reach = (least - (most - least), most + (most - least));
+    let modelled = curve.line.iter().map(|(_, score)| *score).filter(|score| (reach.0..=reach.1).contains(score));
+    let Some(y) = Axis::around(seen.iter().copied().chain(modelled), false, 0.05) else {
         put_notice(frame.buffer_mut(), area, theme, &["no trial has a score yet"]);
         return;
     };
