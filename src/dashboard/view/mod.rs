@@ -237,7 +237,8 @@ fn put(buffer: &mut Buffer, area: Rect, line: Line<'_>) {
     use ratatui::widgets::Widget;
     let (area, is_cut) = (Rect { height: area.height.min(1), ..area }, line.width() > usize::from(area.width));
     line.render(area, buffer);
-    if is_cut && !area.is_empty() {
+    // of a narrow one a sign is left, which says more
+    if is_cut && area.width > 3 && area.height > 0 {
         let last = area.right() - 1;
         // half of a wide letter is no letter
         if last > area.x && format::width(buffer[(last - 1, area.y)].symbol()) > 1 {
