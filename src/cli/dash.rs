@@ -36,7 +36,7 @@ pub(super) async fn dash(args: DashArgs, settings: &Settings) -> Result<Code, Fa
         Some(name) => Some(reader.sweep(name).await?.key),
         None => None,
     };
-    show(reader, sweep, (args.theme, args.glyphs), settings).await
+    show(reader, sweep, (args.theme, args.glyphs), settings, false).await
 }
 
 /// The dashboard on a sweep, while this process conducts it.
@@ -46,7 +46,7 @@ pub(super) fn beside(settings: &Settings, sweep: SweepKey) -> JoinHandle<Result<
     tokio::task::spawn_blocking(move || {
         runtime.block_on(async {
             let reader = Reader::open(&settings.db).await?;
-            show(reader, Some(sweep), (None, None), &settings).await
+            show(reader, Some(sweep), (None, None), &settings, true).await
         })
     })
 }
@@ -70,12 +70,13 @@ async fn show(
     sweep: Option<SweepKey>,
     (ground, glyphs): (Option<Ground>, Option<Glyphs>),
     settings: &Settings,
+    conducts: bool,
 ) -> Result<Code, Failure> {
     let ground = ground.map_or_else(|| setting("theme", &settings.theme), |ground| Ok(Some(ground)))?;
     let glyphs = glyphs.map_or_else(|| setting("glyphs", &settings.glyphs), |glyphs| Ok(Some(glyphs)))?;
     let taste = Taste { ground, glyphs };
     let theme = Theme::of(taste, |name| std::env::var(name).ok());
-    match crate::dashboard::open(reader, sweep, theme, remark(settings)).await {
+    match crate::dashboard::open(reader, sweep, theme, (conducts, remark(settings))).await {
         Ok(Ended::Left) => Ok(Code::Good),
         Ok(Ended::Interrupted) => Ok(Code::Interrupted),
         Err(DashboardError::Store(error)) => Err(error.into()),

@@ -131,6 +131,8 @@ impl Screen {
         match &self.shown {
             Shown::Lines => Curtain(None),
             Shown::Bars { all, .. } => {
+                // what stands there would stay there; a terminal that cannot be written to shows nothing anyway
+                let _ = all.clear();
                 all.set_draw_target(ProgressDrawTarget::hidden());
                 Curtain(Some(all.clone()))
             }

@@ -4,6 +4,7 @@
 //! The coordinator's side is a [`Server`], whose calls its loop takes like all that happens; [`order`] and [`watch`] are
 //! everybody else's.
 
+mod claim;
 mod client;
 mod server;
 mod socket;
@@ -12,6 +13,7 @@ mod tests;
 mod who;
 mod wire;
 
+pub use claim::{is_conducted, lock_path};
 pub use client::{ControlError, Updates, is_live, order, watch};
 pub use server::{Call, Server, Watcher};
 pub use socket::socket_path;

@@ -70,8 +70,14 @@ impl Outline {
         self.improvements.last()
     }
 
+    /// Whether somebody runs it.
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.head.state, SweepState::Running | SweepState::Paused)
+        matches!(self.head.state, SweepState::Running | SweepState::Paused) && !self.is_lost()
+    }
+
+    /// Whether its coordinator is gone without having ended it.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost && matches!(self.head.state, SweepState::Running | SweepState::Paused)
     }
 
     /// Trials that are decided: finished, given up, failed or cancelled.
@@ -96,17 +102,23 @@ impl Outline {
     /// Seconds that it has run, without the breaks between its sessions.
     pub(super) fn seconds(&self, now: Millis) -> f64 {
         let session = self.head.session.map_or(0, |session| {
-            let until = if self.head.state == SweepState::Running { Some(now) } else { self.head.touched };
+            let until =
+                if self.head.state == SweepState::Running && !self.is_lost { Some(now) } else { self.head.touched };
             until.map_or(0, |until| until.0 - session.0)
         });
         (self.head.spent_ms + session.max(0)) as f64 / 1000.0
     }
 
-    /// Seconds to go at the pace so far; none where nothing runs or there is no pace yet.
-    pub(super) fn seconds_left(&self, now: Millis) -> Option<f64> {
-        let done = self.progress();
-        let is_paced =
-            self.head.state == SweepState::Running && (LEAST_DONE..1.0).contains(&done) && self.planned.is_some();
-        is_paced.then(|| self.seconds(now) * (1.0 - done) / done)
+    /// Seconds to go at the pace so far, and not beyond a budget of seconds; none where nothing runs or there is neither
+    /// pace nor budget.
+    pub(super) fn seconds_left(&self, now: Millis, budget: Option<f64>) -> Option<f64> {
+        if self.head.state != SweepState::Running || self.is_lost {
+            return None;
+        }
+        let (done, seconds) = (self.progress(), self.seconds(now));
+        let is_paced = (LEAST_DONE..1.0).contains(&done) && self.planned.is_some();
+        let paced = is_paced.then(|| seconds * (1.0 - done) / done);
+        let allowed = budget.map(|budget| (budget - seconds).max(0.0));
+        paced.into_iter().chain(allowed).reduce(f64::min)
     }
 }

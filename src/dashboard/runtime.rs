@@ -47,11 +47,13 @@ pub type Remark = Arc<dyn Fn(String, Order) -> Remarked + Send + Sync>;
 pub type Remarked = Pin<Box<dyn Future<Output = Result<Answer, String>> + Send>>;
 
 /// Shows a database until the user has seen enough; on a sweep, or on the list of all.
+///
+/// A process that runs a sweep itself (`conducts`) is not stopped by Ctrl-Z.
 pub async fn open(
     reader: Reader,
     sweep: Option<SweepKey>,
     theme: Theme,
-    remark: Remark,
+    (conducts, remark): (bool, Remark),
 ) -> Result<Ended, DashboardError> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(DashboardError::NoTerminal);
@@ -63,7 +65,7 @@ pub async fn open(
     let mut signals = Signals::new()?;
     let mut terminal = Terminal::take()?;
     let mut model = Model::new(theme, database, sweep, now());
-    model.size = terminal.screen.size()?;
+    (model.conducts, model.size) = (conducts, terminal.screen.size()?);
     let mut events = EventStream::new();
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

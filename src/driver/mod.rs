@@ -31,7 +31,7 @@ pub use material::{Material, MaterialError, Materials};
 pub use slots::{Card, Machine, Slot, SlotError, Slots};
 pub use steer::remark;
 
-use crate::control::{Call, Server};
+use crate::control::{Call, Server, lock_path};
 use crate::protocol::{self, Checkpoint, Measurement, Message, Split, Task};
 use crate::search::Earlier;
 use crate::spec::Spec;
@@ -157,7 +157,7 @@ fn claim(store: &Store, record: &SweepRecord) -> Result<File, DriverError> {
     let directory = sweep_directory(store.reader().path(), &record.name);
     let failed = |source| DriverError::Directory { path: directory.clone(), source };
     fs::create_dir_all(&directory).map_err(failed)?;
-    let path = directory.join("coordinator.lock");
+    let path = lock_path(&directory);
     let file = File::options().create(true).append(true).read(true).open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {
@@ -175,7 +175,7 @@ fn claim(store: &Store, record: &SweepRecord) -> Result<File, DriverError> {
 
 /// The process that runs a sweep, if one does.
 pub fn coordinator(database: &Path, sweep: &str) -> Option<u32> {
-    let path = sweep_directory(database, sweep).join("coordinator.lock");
+    let path = lock_path(&sweep_directory(database, sweep));
     let file = File::open(&path).ok()?;
     match file.try_lock_shared() {
         Err(fs::TryLockError::WouldBlock) => fs::read_to_string(&path).ok()?.trim().parse().ok(),

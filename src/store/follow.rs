@@ -62,6 +62,17 @@ pub struct Outline {
     pub open: Vec<(TrialId, u32)>,
     /// Runs that are going on, and when they began.
     pub running: Vec<(RunId, Millis)>,
+    /// It is recorded as going on, and nobody runs it. The database does not know: set by who looks for its coordinator.
+    pub is_lost: bool,
+}
+
+/// A sweep that is recorded as going on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    pub key: SweepKey,
+    pub name: String,
+    /// The machine that it was begun on.
+    pub host: String,
 }
 
 /// A trial that was the best when it ended.
@@ -202,6 +213,15 @@ impl Reader {
         rows.iter().map(Head::from_row).collect::<sqlx::Result<_>>().map_err(failed(&self.path, "understand a row"))
     }
 
+    /// Those that are recorded as going on, whether or not somebody runs them.
+    pub async fn live(&self) -> Result<Vec<Live>, StoreError> {
+        let rows = sqlx::query(LIVE).fetch_all(&self.pool).await.map_err(failed(&self.path, "read"))?;
+        let live = rows
+            .iter()
+            .map(|row| Ok(Live { key: SweepKey(row.try_get(0)?), name: row.try_get(1)?, host: row.try_get(2)? }));
+        live.collect::<sqlx::Result<_>>().map_err(failed(&self.path, "understand a row"))
+    }
+
     /// One sweep, or all of them, oldest first.
     pub async fn outlines(&self, only: Option<SweepKey>) -> Result<Vec<Outline>, StoreError> {
         let read = async {
@@ -319,6 +339,8 @@ impl Reader {
 const HEADS: &str = "\
     select id, state, why, converged, ended_ms, session_ms, touched_ms, spent_ms, \
     coalesce((select max(seq) + 1 from fact where sweep = sweep.id), 0) as next_seq from sweep order by id";
+
+const LIVE: &str = "select id, name, host from sweep where state in ('running', 'paused') order by id";
 
 const EXTENT: &str = "\
     select count(*), coalesce(sum(state not in ('waiting', 'running')), 0), coalesce(sum(excluded), 0), \
@@ -513,6 +535,7 @@ impl FromRow<'_, SqliteRow> for Outline {
             improvements: Vec::new(),
             open: Vec::new(),
             running: Vec::new(),
+            is_lost: false,
         })
     }
 }

@@ -18,7 +18,8 @@ mod writer;
 
 pub use error::StoreError;
 pub use follow::{
-    Confused, Extent, Head, Improvement, Measured, Mistake, Outline, RunRecord, Sample, Snapshot, TrialRecord, Watch,
+    Confused, Extent, Head, Improvement, Live, Measured, Mistake, Outline, RunRecord, Sample, Snapshot, TrialRecord,
+    Watch,
 };
 pub use layout::{fold_directory, log_path, sweep_directory};
 pub use query::{Cell, Column, Table, View, schema};

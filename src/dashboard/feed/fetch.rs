@@ -1,15 +1,18 @@
 //! How each want is answered: from the beginning, then from where the last answer ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 use tokio::time::Instant;
 
 use super::{Answer, Errors, LogTail, Want, finals, study};
+use crate::control;
 use crate::dashboard::ledger::Ledger;
 use crate::protocol::Split;
 use crate::spec::Problems;
-use crate::store::{Extent, Gauge, Head, Millis, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path};
+use crate::store::{
+    Extent, Gauge, Head, Millis, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path, sweep_directory,
+};
 use crate::sweep::RunId;
 
 #[derive(Debug, Error)]
@@ -37,6 +40,8 @@ pub(super) enum Cursor {
     Names(Vec<(Split, String)>),
     /// Bytes of a file.
     File(u64),
+    /// Sweeps without a coordinator.
+    Lost(BTreeSet<SweepKey>),
     /// How far a sweep went that something was computed of, and when that may be done again.
     Extent {
         known: Extent,
@@ -79,6 +84,7 @@ pub(super) type Fetched = Result<(Option<Answer>, Cursor), FeedError>;
 pub(super) async fn fetch(reader: &Reader, want: &Want, cursor: Cursor) -> Fetched {
     match want {
         Want::Sweeps => sweeps(reader, cursor).await,
+        Want::Lost => lost(reader, cursor).await,
         Want::Trials(sweep) => trials(reader, *sweep, cursor).await,
         Want::Curve { sweep, run, split, metric } => curve(reader, *sweep, *run, *split, metric, cursor).await,
         Want::Metrics(sweep, run) => metrics(reader, *sweep, *run, cursor).await,
@@ -190,6 +196,19 @@ async fn machine(reader: &Reader, sweep: SweepKey, cursor: Cursor) -> Fetched {
     let reached = gauges.last().map(|gauge| gauge.at).or(after);
     let answer = (is_first || !gauges.is_empty()).then_some(Answer::Machine(MachineNews { after, gauges }));
     Ok((answer, Cursor::Seen(reached)))
+}
+
+/// Of sweeps that were begun on this machine: what runs elsewhere cannot be known.
+async fn lost(reader: &Reader, cursor: Cursor) -> Fetched {
+    let here = gethostname::gethostname();
+    let mut lost = BTreeSet::new();
+    for live in reader.live().await? {
+        if *live.host == *here && !control::is_conducted(&sweep_directory(reader.path(), &live.name)).await {
+            lost.insert(live.key);
+        }
+    }
+    let is_known = matches!(&cursor, Cursor::Lost(known) if *known == lost);
+    Ok(((!is_known).then(|| Answer::Lost(lost.clone())), Cursor::Lost(lost)))
 }
 
 async fn log(reader: &Reader, sweep: &str, run: RunId, cursor: Cursor) -> Fetched {

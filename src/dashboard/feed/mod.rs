@@ -35,6 +35,8 @@ use crate::sweep::{RunId, TrialId};
 pub enum Want {
     /// All sweeps in a few numbers.
     Sweeps,
+    /// Those that are recorded as going on, and that nobody runs.
+    Lost,
     /// All trials and runs of a sweep.
     Trials(SweepKey),
     /// One metric of one run.
@@ -65,6 +67,7 @@ pub enum Want {
 #[derive(Clone, Debug)]
 pub enum Answer {
     Sweeps(Vec<SweepNews>),
+    Lost(BTreeSet<SweepKey>),
     Trials(TrialsNews),
     Curve(CurveNews),
     Metrics(Vec<(Split, String)>),
@@ -121,7 +124,7 @@ impl Feed {
                     None => return Ok(()),
                 },
                 changed = news.changed() => match changed {
-                    Ok(()) => self.refresh(|cursor| !matches!(cursor, Cursor::Done | Cursor::File(_))),
+                    Ok(()) => self.refresh(|cursor| !matches!(cursor, Cursor::Done | Cursor::File(_) | Cursor::Lost(_))),
                     Err(_) => return Ok(()),
                 },
                 Some(done) = self.running.join_next(), if !self.running.is_empty() => {
@@ -130,7 +133,7 @@ impl Feed {
                         return Ok(());
                     }
                 }
-                _ = files.tick() => self.refresh(|cursor| matches!(cursor, Cursor::File(_))),
+                _ = files.tick() => self.refresh(|cursor| matches!(cursor, Cursor::File(_) | Cursor::Lost(_))),
             }
         }
     }

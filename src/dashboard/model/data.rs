@@ -17,6 +17,8 @@ use crate::sweep::RunId;
 pub struct Data {
     /// None before the first answer.
     pub outlines: Option<BTreeMap<SweepKey, Outline>>,
+    /// Sweeps that are recorded as going on, and that nobody runs.
+    lost: BTreeSet<SweepKey>,
     ledgers: BTreeMap<SweepKey, Ledger>,
     curves: BTreeMap<Want, Vec<Sample>>,
     metrics: BTreeMap<(SweepKey, RunId), Vec<(Split, String)>>,
@@ -94,6 +96,12 @@ impl Data {
     pub(super) fn take(&mut self, want: Want, answer: Answer) {
         match answer {
             Answer::Sweeps(news) => self.take_sweeps(news),
+            Answer::Lost(lost) => {
+                self.lost = lost;
+                for (sweep, outline) in self.outlines.iter_mut().flatten() {
+                    outline.is_lost = self.lost.contains(sweep);
+                }
+            }
             Answer::Trials(news) => {
                 let Want::Trials(sweep) = want else { return };
                 match (news, self.ledgers.get_mut(&sweep)) {
@@ -171,7 +179,10 @@ impl Data {
         let outlines = self.outlines.get_or_insert_default();
         for news in news {
             match news {
-                SweepNews::New(outline) => drop(outlines.insert(outline.head.key, *outline)),
+                SweepNews::New(mut outline) => {
+                    outline.is_lost = self.lost.contains(&outline.head.key);
+                    outlines.insert(outline.head.key, *outline);
+                }
                 SweepNews::Went { head, facts } => {
                     if let Some(outline) = outlines.get_mut(&head.key) {
                         outline.fold(&facts);

@@ -56,6 +56,8 @@ pub struct Model {
     pub database: String,
     pub size: Size,
     pub now: Millis,
+    /// A sweep is run by the same process.
+    pub conducts: bool,
     pub screen: Screen,
     /// Where Esc leads to.
     trail: Vec<Screen>,
@@ -110,6 +112,7 @@ impl Model {
             database,
             size: Size::new(80, 24),
             now,
+            conducts: false,
             screen: Screen::Sweeps,
             trail: Vec::new(),
             overlay: None,
@@ -138,9 +141,17 @@ impl Model {
         self.data.ledger(self.sweep?)
     }
 
+    /// Of a sweep; its budget is known as soon as it has been opened.
+    pub fn seconds_left(&self, outline: &Outline) -> Option<f64> {
+        let budget = spec(&self.data, outline.head.key).and_then(|spec| spec.search.budget.seconds);
+        outline.seconds_left(self.now, budget)
+    }
+
     /// What is to be read for what is shown.
     pub fn wants(&self) -> BTreeSet<Want> {
-        let mut wants = BTreeSet::from([Want::Sweeps]);
+        let mut wants = BTreeSet::from([Want::Sweeps, Want::Lost]);
+        // with its budget
+        wants.extend(self.sweep.map(Want::Spec));
         wants.extend(self.sweep.or(self.awaited).map(Want::Trials));
         if self.screen == Screen::Trial
             && let Some((outline, _, trial)) = self.open_trial()
@@ -321,6 +332,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
     while let Some(msg) = next.take() {
         match msg {
             Msg::Quit => return Some(Effect::Quit),
+            Msg::Suspend if model.conducts => {
+                model.say("Ctrl-Z would stop the sweep of this process, too: q leaves it running here", false);
+            }
             Msg::Suspend => return Some(Effect::Suspend),
             Msg::Redraw => return Some(Effect::Redraw),
             Msg::Go(screen) => model.go(screen),

@@ -173,6 +173,7 @@ pub(super) fn update(model: &mut Model, msg: &SteerMsg) -> Option<Effect> {
                 model.say(why, true);
             } else {
                 model.overlay = Some(Overlay::Form(Form::new(sweep, name, purpose, "")));
+                learned(model, sweep);
             }
             return None;
         }
@@ -295,7 +296,8 @@ fn done(order: &Order, made: Option<TrialId>) -> String {
 /// Why nobody can hear an order, where the database says so.
 fn nobody_by_record(outline: &Outline, order: &Order) -> Option<String> {
     let is_over = matches!(outline.head.state, SweepState::Finished | SweepState::Stopped | SweepState::Failed);
-    (is_over && !order.is_remark()).then(|| nobody(&outline.name, Some(outline.head.state), order))
+    ((is_over || outline.is_lost()) && !order.is_remark())
+        .then(|| nobody(&outline.name, Some(outline.head.state), order))
 }
 
 /// Why nobody hears an order, and what to do.

@@ -105,8 +105,8 @@ async fn what_is_asked_before_an_order() {
 #[tokio::test]
 async fn what_was_said_of_trials() {
     let story = Story::finished().await;
-    let mut seen = Seen::of(&story).await;
     story.remark(&[(2, "exclude", ""), (5, "tag", "fast"), (5, "note", "损失爆炸 in fold 3")]).await;
+    let mut seen = Seen::of(&story).await;
     seen.press("<enter>").await;
     for (name, keys) in [("trials", ""), ("trial", "/trial=5<enter><enter>")] {
         seen.press(keys).await;

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::seen::Seen;
 use super::story::{Story, run};
 use crate::control::{Answer, SlotStatus, Status, Update};
+use crate::dashboard::feed::{Answer as Answered, Want};
 use crate::dashboard::message::{Effect, Heard, Msg, Screen, Told};
 use crate::dashboard::model::update;
 use crate::protocol::Progress;
@@ -144,4 +145,49 @@ async fn what_the_coordinator_tells_is_seen() {
     assert_eq!(given(seen.press("jRy").await), Order::Restart { trial: TrialId(4), fold: run(4, 1).fold });
     update(&mut seen.model, Msg::Told { sweep: "contracts".to_owned(), told: Told::Left });
     assert!(seen.frame(120, 40).0.contains("no coordinator listens"));
+}
+
+#[tokio::test]
+async fn a_sweep_whose_coordinator_is_gone_is_lost() {
+    let story = Story::running().await;
+    let mut seen = Seen::of(&story).await;
+    let (sweep, machine) = (seen.model.sweeps.selected(&seen.model.data).expect("one is"), Screen::Machine.number());
+    update(&mut seen.model, Msg::Answer(Want::Lost, Answered::Lost([sweep].into())));
+    for (name, keys) in [("sweeps", String::new()), ("machine", format!("<enter>{machine}"))] {
+        seen.press(&keys).await;
+        for (width, height) in [(120, 40), (60, 20)] {
+            insta::assert_snapshot!(format!("lost_{name}_{width}x{height}"), seen.frame(width, height).0);
+        }
+    }
+    assert_eq!(seen.model.listens_to(), None);
+    assert_eq!(seen.press("P").await, None);
+    let said = seen.model.toast.clone().expect("it is said");
+    assert!(said.text.contains("its coordinator is gone; `sweep resume contracts`"), "{}", said.text);
+    // somebody has resumed it
+    update(&mut seen.model, Msg::Answer(Want::Lost, Answered::Lost([].into())));
+    assert!(!seen.frame(120, 40).0.contains("lost"));
+}
+
+#[tokio::test]
+async fn a_dashboard_beside_a_sweep_does_not_stop_it() {
+    let story = Story::running().await;
+    let mut seen = Seen::of(&story).await;
+    assert_eq!(seen.press("<c-z>").await, Some(Effect::Suspend));
+    seen.model.conducts = true;
+    assert_eq!(seen.press("<c-z>").await, None);
+    assert!(seen.frame(120, 40).0.contains("q leaves it running here"));
+}
+
+#[tokio::test]
+async fn a_budget_of_seconds_ends_what_its_pace_would_not() {
+    let story = Story::running().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter>").await;
+    let outline = seen.model.open_sweep().expect("is open");
+    let (now, spent) = (seen.model.now, outline.seconds(seen.model.now));
+    let paced = outline.seconds_left(now, None).expect("it has a pace");
+    let half = outline.seconds_left(now, Some(spent + paced / 2.0)).expect("it has a budget");
+    assert!((half - paced / 2.0).abs() < 1e-6, "{half}");
+    assert_eq!(outline.seconds_left(now, Some(1e9)), Some(paced));
+    assert_eq!(outline.seconds_left(now, Some(spent / 2.0)), Some(0.0), "it is spent");
 }

@@ -78,9 +78,16 @@ fn coordinator<'a>(model: &Model, outline: &Outline, slots: &[SlotRow]) -> Line<
         };
         spans.push(Span::styled(format!("  {what}"), theme.role(role)));
     } else {
-        let state = if outline.head.state == SweepState::Finished { "finished" } else { "not running" };
         spans.push(Span::styled(format!(" ran on {}", outline.host), theme.bold()));
-        spans.push(Span::styled(format!("  {state}"), theme.dim()));
+        let (state, style) = match outline.head.state {
+            _ if outline.is_lost() => {
+                let text = format!("lost: no coordinator, `sweep resume {}` goes on with it", outline.name);
+                (text, theme.role(Role::Bad))
+            }
+            SweepState::Finished => ("finished".to_owned(), theme.dim()),
+            _ => ("not running".to_owned(), theme.dim()),
+        };
+        spans.push(Span::styled(format!("  {state}"), style));
     }
     let wanted = model.status().map_or(slots.len(), |status| status.wanted_slots as usize);
     let busy = slots.iter().filter(|slot| slot.run.is_some()).count();

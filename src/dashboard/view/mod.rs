@@ -114,11 +114,11 @@ fn all_header<'a>(model: &Model) -> (Vec<Span<'a>>, Vec<Span<'a>>) {
 
 fn sweep_header<'a>(outline: &'a Outline, model: &Model, width: u16) -> (Vec<Span<'a>>, Vec<Span<'a>>) {
     let theme = model.theme;
-    let (sign, style) = sweep_sign(theme, outline.head.state);
+    let (sign, word, style) = standing(theme, outline);
     let bar = if width >= 100 { 16 } else { 8 };
     let mut left = vec![
         Span::styled(format!(" {} ", format::fit(&outline.name, usize::from(width) / 4)), theme.bold()),
-        Span::styled(format!("{sign} {}", sweep_word(outline.head.state)), style),
+        Span::styled(format!("{sign} {word}"), style),
         Span::raw("  "),
     ];
     left.extend(bar::progress(theme, outline.progress(), bar));
@@ -134,8 +134,12 @@ fn sweep_header<'a>(outline: &'a Outline, model: &Model, width: u16) -> (Vec<Spa
             left.push(Span::styled(format!(" (trial {})", best.trial), theme.dim()));
         }
     }
-    let right = match outline.seconds_left(model.now) {
+    let right = match model.seconds_left(outline) {
         Some(left) => format!("{} left ", format::duration(left)),
+        None if outline.is_lost() => format!("`sweep resume {}` ", format::fit(&outline.name, 24)),
+        None if outline.is_live() && outline.started.is_some() => {
+            format!("for {} ", format::duration(outline.seconds(model.now)))
+        }
         None if outline.started.is_some() => format!("took {} ", format::duration(outline.seconds(model.now))),
         None => " ".to_owned(),
     };
@@ -231,7 +235,17 @@ fn first_key(binding: &Binding) -> String {
 /// A line of text in one row.
 fn put(buffer: &mut Buffer, area: Rect, line: Line<'_>) {
     use ratatui::widgets::Widget;
-    line.render(Rect { height: area.height.min(1), ..area }, buffer);
+    let (area, is_cut) = (Rect { height: area.height.min(1), ..area }, line.width() > usize::from(area.width));
+    line.render(area, buffer);
+    // of a narrow one a sign is left, which says more
+    if is_cut && area.width > 3 && area.height > 0 {
+        let last = area.right() - 1;
+        // half of a wide letter is no letter
+        if last > area.x && format::width(buffer[(last - 1, area.y)].symbol()) > 1 {
+            buffer[(last - 1, area.y)].set_symbol(" ");
+        }
+        buffer[(last, area.y)].set_symbol("…");
+    }
 }
 
 /// What is typed, with its cursor; what stands in front of it says what it is for.
@@ -257,6 +271,16 @@ fn put_notice(buffer: &mut Buffer, area: Rect, theme: Theme, lines: &[&str]) {
     for (row, text) in area.rows().skip(top.into()).zip(lines) {
         put(buffer, row, Line::styled(format::fit(text, row.width.into()), theme.dim()).centered());
     }
+}
+
+/// The sign of a sweep, its word, and their colour.
+fn standing(theme: Theme, outline: &Outline) -> (&'static str, &'static str, Style) {
+    if outline.is_lost() {
+        let sign = if theme.glyphs == Glyphs::Ascii { "!" } else { "†" };
+        return (sign, "lost", theme.role(Role::Bad));
+    }
+    let (sign, style) = sweep_sign(theme, outline.head.state);
+    (sign, sweep_word(outline.head.state), style)
 }
 
 fn sweep_word(state: SweepState) -> &'static str {

@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use super::table::{Column, Table, that_fit};
-use super::{Zones, bar, put, put_input, put_notice, sweep_sign, sweep_word};
+use super::{Zones, bar, put, put_input, put_notice, standing};
 use crate::dashboard::format;
 use crate::dashboard::model::Model;
 use crate::dashboard::theme::{Glyphs, Role};
@@ -61,6 +61,13 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &m
 
 /// What became of its trials, and what they are measured against.
 fn sentence<'a>(model: &Model, outline: &Outline, width: usize) -> Line<'a> {
+    if outline.is_lost() {
+        let text = format!("nobody runs it, its coordinator is gone: `sweep resume {}` goes on with it", outline.name);
+        return Line::from(vec![
+            Span::styled(format!(" {}: ", outline.name), model.theme.bold()),
+            Span::styled(text, model.theme.role(Role::Bad)),
+        ]);
+    }
     let counts = [
         (outline.finished, "finished"),
         (outline.given_up, "given up"),
@@ -119,8 +126,8 @@ fn cell<'a>(model: &Model, outline: &'a Outline, column: usize, (bar, curve): (u
         }
         NAME => vec![Span::styled(outline.name.as_str(), theme.bold())],
         STATE => {
-            let (sign, style) = sweep_sign(theme, outline.head.state);
-            vec![Span::styled(format!("{sign} {}", sweep_word(outline.head.state)), style)]
+            let (sign, word, style) = standing(theme, outline);
+            vec![Span::styled(format!("{sign} {word}"), style)]
         }
         PROGRESS => {
             let part = outline.progress();
@@ -151,7 +158,7 @@ fn trials(outline: &Outline) -> String {
 /// What is left of a live one at its pace; what an old one took.
 fn time(model: &Model, outline: &Outline) -> Vec<Span<'static>> {
     let theme = model.theme;
-    match outline.seconds_left(model.now) {
+    match model.seconds_left(outline) {
         Some(left) => {
             vec![Span::styled(format::duration(left), theme.role(Role::Accent)), Span::styled(" left", theme.dim())]
         }

@@ -6,7 +6,6 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::super::{Zones, put, put_notice, split_top};
 use super::{letter, style_of};
 use crate::crossval::standard_error;
 use crate::dashboard::chart::{Axis, Band, Chart, Mark, Plot, Series, smoothed};
@@ -14,6 +13,7 @@ use crate::dashboard::format;
 use crate::dashboard::message::Msg;
 use crate::dashboard::model::{CompareMsg, Compared, Lineup, Model, OverFolds};
 use crate::dashboard::theme::Glyphs;
+use crate::dashboard::view::{Zones, put, put_notice, split_top};
 use crate::protocol::Split;
 use crate::store::Sample;
 

@@ -4,10 +4,10 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
-use super::super::{put, run_sign};
 use super::{Grid, chance, difference, style_of};
 use crate::dashboard::format;
 use crate::dashboard::model::{Lineup, Model};
+use crate::dashboard::view::{put, run_sign};
 use crate::store::RunState;
 use crate::sweep::FoldId;
 

@@ -4,11 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::super::{put, put_notice, split_top};
 use super::{Grid, style_of};
 use crate::dashboard::format;
 use crate::dashboard::model::{Lineup, Model, finals_of};
 use crate::dashboard::theme::{Glyphs, Role};
+use crate::dashboard::view::{put, put_notice, split_top};
 use crate::metrics;
 use crate::spec::Direction;
 

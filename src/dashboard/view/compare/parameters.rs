@@ -4,12 +4,12 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::super::{put, split_top};
 use super::{Grid, style_of};
 use crate::dashboard::filter::end_of;
 use crate::dashboard::format;
 use crate::dashboard::ledger::Setting;
 use crate::dashboard::model::{Lineup, Model};
+use crate::dashboard::view::{put, split_top};
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, lineup: &Lineup<'_>) {
     let theme = model.theme;

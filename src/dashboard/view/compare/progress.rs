@@ -4,12 +4,12 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::{Zones, put, put_notice, split_top};
 use super::curves::{Drawn, draw};
 use super::style_of;
 use crate::dashboard::chart::{Mark, Series};
 use crate::dashboard::format;
 use crate::dashboard::model::{Lineup, Model};
+use crate::dashboard::view::{Zones, put, put_notice, split_top};
 use crate::store::{Millis, Outline};
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, lineup: &Lineup<'_>, zones: &mut Zones) {

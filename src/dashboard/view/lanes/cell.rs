@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::super::trials::fold;
-use super::super::{bar, run_sign};
 use crate::dashboard::format;
 use crate::dashboard::ledger::Ledger;
 use crate::dashboard::model::{Cell, Model};
 use crate::dashboard::theme::{Glyphs, Role, Theme};
+use crate::dashboard::view::trials::fold;
+use crate::dashboard::view::{bar, run_sign};
 use crate::store::{RunState, Sample};
 
 /// From this width on a cell has words too, of so many columns.

@@ -90,7 +90,7 @@ fn legend<'a>(theme: Theme, grid: &Grid, pair: &Pair, basis: &str, width: u16) -
 struct Grid {
     /// Where the values lie, ascending.
     parts: [Vec<f64>; 2],
-    /// [across][up], more is better; NaN where there is no such point.
+    /// By the places across and up, more is better; NaN where there is no such point.
     gains: Vec<Vec<f64>>,
     worst: f64,
     best: f64,

@@ -257,7 +257,7 @@ impl Drawn {
             put_notice(frame.buffer_mut(), area, theme, &[text]);
             return None;
         };
-        let [title, area] = super::super::split_top(area, 1);
+        let [title, area] = crate::dashboard::view::split_top(area, 1);
         put(frame.buffer_mut(), title, Line::styled(format!(" {}", self.y_title), theme.dim()));
         let mut series = Vec::new();
         let (low, high) = (self.x.low, self.x.high);
