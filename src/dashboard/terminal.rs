@@ -80,3 +80,17 @@ fn give_back() {
     let _ = out.flush();
     let _ = disable_raw_mode();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of the panic must lie on the screen of the shell, not on the one that goes away.
+    #[test]
+    #[ignore = "takes a terminal: scripts/dashboard-tour.sh gives it one"]
+    #[should_panic(expected = "on purpose")]
+    fn a_panic_gives_the_terminal_back() {
+        let _terminal = Terminal::take().expect("it runs on a terminal");
+        panic!("on purpose");
+    }
+}
