@@ -229,6 +229,18 @@ impl Sweep {
         }
     }
 
+    /// Why there was no point at all, if so: a sweep without trials has not simply finished.
+    fn never_began(&self) -> Option<String> {
+        if self.proposed() > 0 {
+            return None;
+        }
+        let spec = &self.plan.spec;
+        match search::propose(&spec.search, &self.history(), &|point| spec.accepts(point)) {
+            Proposal::Point { .. } => None,
+            Proposal::Exhausted { why } => Some(format!("there was no point to try: {why}")),
+        }
+    }
+
     /// A place for another run. Where there are to be fewer than there were, whichever run ends first makes room for none.
     fn free_slot(&self) -> Option<usize> {
         let wanted = self.wanted as usize;
@@ -504,7 +516,7 @@ impl Effects<'_> {
             Phase::Ended(_) | Phase::Paused => return,
             Phase::Running => match self.sweep.no_room() {
                 Some(why) if self.sweep.is_open() || self.sweep.point_left().is_some() => SweepEnd::Enough { why },
-                _ => SweepEnd::Finished,
+                _ => self.sweep.never_began().map_or(SweepEnd::Finished, |why| SweepEnd::Enough { why }),
             },
             // a stop that came when nothing was left to do stopped nothing
             Phase::Draining { why } | Phase::Killing { why } if is_left() => SweepEnd::Stopped { why: why.clone() },

@@ -75,6 +75,16 @@ pub struct SearchView {
 }
 
 impl SearchView {
+    /// Whether a key means anything on this page.
+    pub(in crate::dashboard) fn heeds(&self, msg: &SearchMsg) -> bool {
+        match msg {
+            SearchMsg::Regret => self.panel == Panel::Overview,
+            SearchMsg::Swap => self.panel == Panel::Contour,
+            SearchMsg::Brush | SearchMsg::Widen | SearchMsg::Narrow => self.panel == Panel::Parallel,
+            _ => true,
+        }
+    }
+
     /// What this page needs besides the sweep's trials.
     pub(super) fn wants(&self, data: &Data, sweep: SweepKey) -> Vec<Want> {
         let mut wants = vec![Want::Spec(sweep)];

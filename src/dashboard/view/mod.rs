@@ -186,7 +186,8 @@ fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zon
         zones.add(zone, binding.msg.clone());
         x + zone.width + 2
     };
-    for it in hints(keys::of_screen(model.screen)) {
+    let here = |binding: &Binding| !matches!(&binding.msg, Msg::Search(msg) if !model.search.heeds(msg));
+    for it in hints(keys::of_screen(model.screen)).filter(|(binding, _)| here(binding)) {
         if x + width(it) + 2 > end {
             break;
         }

@@ -230,7 +230,7 @@ fn the_noise_that_ends_a_search_is_not_what_is_hard_about_a_fold() {
         let mut history = clean.clone();
         for (number, tried) in history.trials.iter_mut().enumerate() {
             let loss = tried.scores[0].1;
-            let score = |run: u32| loss + sign(number) * if run % 2 == 0 { 0.05 } else { -0.05 };
+            let score = |run: u32| loss + sign(number) * if run.is_multiple_of(2) { 0.05 } else { -0.05 };
             tried.scores = (0..4).map(|run| (run, score(run))).collect();
         }
         history
