@@ -6,6 +6,7 @@
 Each frame is what tmux shows after the keys before it; colours and signs are those of the terminal.
 """
 
+import html
 import io
 import os
 import re
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
@@ -65,7 +67,16 @@ def picture(frame, title, number):
         console.print(Text.from_ansi(line), no_wrap=True, crop=True, overflow="crop")
     svg = console.export_svg(title=title, theme=THEME, unique_id=f"f{number}", font_aspect_ratio=0.6)
     # no font from elsewhere: the picture stands alone
-    return re.sub(r"@font-face \{[^}]*\}", "", svg).replace("Fira Code, monospace", "monospace")
+    return re.sub(r"@font-face \{[^}]*\}", "", widened(svg)).replace("Fira Code, monospace", "monospace")
+
+
+def widened(svg):
+    """rich measures a run of text in characters; Chinese ones are two cells wide."""
+    def right(match):
+        text = html.unescape(match.group(3))
+        length = float(match.group(1)) / len(text) * cell_len(text)
+        return f'textLength="{length:g}"{match.group(2)}>{match.group(3)}<'
+    return re.sub(r'textLength="([0-9.]+)"([^>]*)>([^<]+)<', right, svg)
 
 
 def main():
