@@ -114,7 +114,7 @@ impl<'a> AskTell<'a> {
             (None, None) => return Err(("neither score nor failed".to_owned(), FORMS.to_owned())),
         };
         if self.folds > 1 && news.is_some() {
-            self.same_form(fold.is_some())?;
+            self.same_form(trial, fold.is_some())?;
         }
         let told = &mut self.told[trial as usize];
         let again = |what: String| (what, "what was told cannot be changed; ask for another trial".to_owned());
@@ -150,13 +150,14 @@ impl<'a> AskTell<'a> {
     }
 
     /// A whole score is no score of any fold: beside single folds, of which some are harder than others, it would mislead.
-    fn same_form(&self, by_fold: bool) -> Result<(), Wrong> {
+    fn same_form(&self, trial: u32, by_fold: bool) -> Result<(), Wrong> {
         let is_other = |told: &Told| match told {
             Told::Folds(_) => !by_fold,
             Told::Whole(_) => by_fold,
             Told::Nothing | Told::Failed => false,
         };
-        let Some(other) = self.told.iter().position(is_other) else { return Ok(()) };
+        let mut others = (0..).zip(&self.told).filter(|(other, _)| *other != trial);
+        let Some((other, _)) = others.find(|(_, told)| is_other(told)) else { return Ok(()) };
         Err(if by_fold {
             (
                 format!("trial {other} was told whole, this one is told by a fold"),
@@ -296,6 +297,19 @@ mod tests {
             ASK,
         ];
         assert_snapshot!(talk(spec, &lines));
+    }
+
+    /// Beside single folds a whole score would be one of a fold that is as easy as all of them.
+    #[test]
+    fn all_trials_are_told_the_same_way() {
+        let spec = "[folds]\nk = 2\n[search.space]\na = [1, 2, 3]";
+        let whole = r#"{"type":"tell","trial":0,"score":1}"#;
+        let fold = r#"{"type":"tell","trial":1,"fold":0,"score":1}"#;
+        let other = r#"{"type":"tell","trial":1,"fold":1,"score":2}"#;
+        let failed = r#"{"type":"tell","trial":1,"failed":"too late"}"#;
+        let spec = format!("[search]\n{spec}");
+        assert_snapshot!(talk(&spec, &[ASK, ASK, whole, fold]));
+        assert_snapshot!(talk(&spec, &[ASK, ASK, fold, whole, other, failed]));
     }
 
     /// What is told is what the search sees.

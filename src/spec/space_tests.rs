@@ -144,6 +144,15 @@ constraints = ["train.epochs < 4 or model.aggregator.layers == 0"]"#,
                 "\"train.epochs\" = [1]",
             ),
         ),
+        ("an end that never comes", space("stop = \"converged\"", "\"train.epochs\" = [1, 2]")),
+        (
+            "an end of one fold",
+            problems_of(
+                "[trainer]\ncommand = [\"true\"]\n[search]\nsampler = \"bayes\"\nobjective = \"loss\"\nstop = \"converged\"\n\
+                 [search.space]\nx = { low = 0.0, high = 1.0 }",
+            ),
+        ),
+        ("no room for a trial", space("runs = 4", "\"train.epochs\" = [1, 2]")),
         ("warm starts", space("sampler = \"bayes\"\nwarm_start = \"lr\"", "\"train.epochs\" = [1, 2]")),
         (
             "good",

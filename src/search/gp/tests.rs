@@ -252,3 +252,14 @@ fn what_all_settings_share_is_no_uncertainty() {
     let first = Posterior::new(&data.asked_for(0..1), &given).expect("regular");
     assert!((first.at(&x(3)).mean - score(3, 0)).abs() < 0.02, "{:?}", first.at(&x(3)));
 }
+
+#[test]
+fn how_far_a_run_has_diverged_says_nothing() {
+    let scores = |bad: f64| (0..20).map(|i| f64::from(i) * 0.01).chain([bad]).collect::<Vec<f64>>();
+    let (far, farther) = (Scale::of(&scores(-1e6)), Scale::of(&scores(-1e300)));
+    for good in [0.0, 0.1, 0.19] {
+        assert_eq!(far.to_process(good), farther.to_process(good));
+    }
+    assert_eq!(far.to_process(-1e6), farther.to_process(-1e300));
+    assert!(far.to_score(-50.0) > -1e6, "{}", far.to_score(-50.0));
+}
