@@ -4,13 +4,13 @@ use std::io::{BufRead, Write};
 
 use clap::Args;
 
+use super::SpecArgs;
 use super::earlier::earlier;
 use super::print::{errln, out};
-use super::{SpecArgs, overrides};
 use crate::failure::{Code, Failure};
 use crate::search::ask_tell::AskTell;
 use crate::settings::Settings;
-use crate::spec::SearchOnly;
+use crate::spec::{Override, SearchOnly};
 
 #[derive(Debug, Args)]
 pub(super) struct AskTellArgs {
@@ -21,7 +21,7 @@ pub(super) struct AskTellArgs {
 /// Answers line by line, until nobody asks any more.
 pub(super) async fn ask_tell(args: &AskTellArgs, settings: &Settings) -> Result<Code, Failure> {
     let text = args.spec.text()?;
-    let parsed = overrides(&args.spec.set).and_then(|set| SearchOnly::parse(&args.spec.stem(), &text, &set));
+    let parsed = Override::parse_all(&args.spec.set).and_then(|set| SearchOnly::parse(&args.spec.stem(), &text, &set));
     let only = parsed.map_err(|problems| args.spec.cannot_use(&problems))?;
     if only.survey.refused() > 0 {
         errln!("{}", only.survey);

@@ -8,10 +8,11 @@ use super::baseline::Baseline;
 use super::correction::{Corrected, corrections};
 use super::holdout::Holdout;
 use super::print::outln;
-use super::{Format, parse, render};
+use super::{Format, render};
 use crate::failure::{Code, Failure};
 use crate::search::space::Point;
 use crate::settings::Settings;
+use crate::spec::Spec;
 use crate::store::{LeaderboardRow, Reader, RunRow, RunState, SweepRow, SweepState, TrialRow, TrialState};
 use crate::sweep::{FoldId, TrialId};
 
@@ -92,7 +93,7 @@ pub(super) async fn best(args: BestArgs, settings: &Settings, format: Format) ->
     let best = match leaderboard.first() {
         None => None,
         Some(row) => {
-            let spec = parse(&record.spec_path, &record.spec, &record.overrides).map_err(|problems| {
+            let spec = Spec::of_file(&record.spec_path, &record.spec, &record.overrides).map_err(|problems| {
                 Failure::spec(&format!("the sweep file that {name} was started with"), &problems)
             })?;
             let corrected = corrections(&reader, &record, &spec, &leaderboard, &runs).await?;

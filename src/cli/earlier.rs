@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::parse;
 use super::print::errln;
 use crate::failure::{Code, Failure};
 use crate::search::Earlier;
-use crate::spec::{Lesson, Search};
+use crate::spec::{Lesson, Search, Spec};
 use crate::store::Reader;
 
 /// Trials of all earlier sweeps together that are learned from.
@@ -28,7 +27,7 @@ pub(super) async fn earlier(db: &Path, search: &Search, values: &[(String, Value
         }
         let reader = Reader::open(db).await?;
         let record = reader.sweep(name).await.map_err(|error| refused(error.to_string()))?;
-        let spec = parse(&record.spec_path, &record.spec, &record.overrides)
+        let spec = Spec::of_file(&record.spec_path, &record.spec, &record.overrides)
             .map_err(|problems| refused(format!("its sweep file is not understood any more\n{problems}")))?;
         let history = reader.history(record.key, &spec).await?;
         let most = MOST / search.warm_start.len();

@@ -4,11 +4,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::print::outln;
-use super::{Format, parse, render};
+use super::{Format, render};
 use crate::failure::{Code, Failure};
 use crate::search::insight::{Importance, Insight, Interval, Pair, Place, Predicted, Unknown, insight};
 use crate::search::space::Domain;
-use crate::spec::{Direction, Search};
+use crate::spec::{Direction, Search, Spec};
 use crate::store::{Reader, SweepRecord};
 
 /// All that is said.
@@ -31,7 +31,7 @@ const LITTLE: f64 = 0.5;
 
 pub(super) async fn show(reader: &Reader, record: &SweepRecord, format: Format) -> Result<Code, Failure> {
     let name = &record.name;
-    let spec = parse(&record.spec_path, &record.spec, &record.overrides)
+    let spec = Spec::of_file(&record.spec_path, &record.spec, &record.overrides)
         .map_err(|problems| Failure::spec(&format!("the sweep file that {name} was started with"), &problems))?;
     let history = reader.history(record.key, &spec).await?;
     let told = insight(&spec.search, &history);

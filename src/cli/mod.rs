@@ -34,7 +34,7 @@ use print::errln;
 
 use crate::failure::{Code, Failure};
 use crate::settings::Settings;
-use crate::spec::{Override, Problems, Spec};
+use crate::spec::{Problems, Spec, stem};
 use crate::store::{Reader, StoreError};
 use crate::sweep::Order;
 
@@ -247,7 +247,7 @@ fn log_to_stderr(filter: EnvFilter) {
 impl SpecArgs {
     fn load(&self) -> Result<Loaded, Failure> {
         let text = self.text()?;
-        let spec = parse(&self.spec, &text, &self.set).map_err(|problems| self.cannot_use(&problems))?;
+        let spec = Spec::of_file(&self.spec, &text, &self.set).map_err(|problems| self.cannot_use(&problems))?;
         Ok(Loaded { spec, text, project: project_of(&self.spec)? })
     }
 
@@ -268,20 +268,6 @@ impl SpecArgs {
     fn cannot_use(&self, problems: &Problems) -> Failure {
         Failure::spec(&self.spec.display().to_string(), problems).hint("docs/sweep-file.md lists all keys")
     }
-}
-
-/// Reads a sweep file's text with its changes.
-fn parse(path: &Path, text: &str, changes: &[String]) -> Result<Spec, Problems> {
-    Spec::parse(&stem(path), text, &overrides(changes)?)
-}
-
-fn overrides(changes: &[String]) -> Result<Vec<Override>, Problems> {
-    changes.iter().map(|change| Override::parse(change).map_err(Problems::from)).collect()
-}
-
-/// The name of a sweep that gives itself none.
-fn stem(path: &Path) -> String {
-    path.file_stem().map_or_else(|| "sweep".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
 /// The directory of a sweep file, or the one around it if that is called `sweeps`.

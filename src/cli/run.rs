@@ -15,7 +15,7 @@ use super::holdout::Holdout;
 use super::print::{errln, outln};
 use super::progress::{Curtain, Screen};
 use super::ready::Ready;
-use super::{Format, Loaded, SpecArgs, cache_of, dash, parse, preflight, render};
+use super::{Format, Loaded, SpecArgs, cache_of, dash, preflight, render};
 use crate::control::{self, Answer};
 use crate::driver::{Campaign, Launcher, Machine, Notice, Slots, conduct, now};
 use crate::failure::{Code, Failure};
@@ -109,7 +109,7 @@ pub(super) async fn resume(args: ResumeArgs, settings: &Settings, format: Format
         return Err(Failure::new(Code::Usage, format!("{} is finished: nothing is left to do", record.name))
             .hint("--retry-failed tries failed trials again"));
     }
-    let spec = parse(&record.spec_path, &record.spec, &record.overrides).map_err(|problems| {
+    let spec = Spec::of_file(&record.spec_path, &record.spec, &record.overrides).map_err(|problems| {
         Failure::spec(&format!("the sweep file that {} was started with", record.name), &problems)
     })?;
     let earlier = earlier(&settings.db, &spec.search, &spec.values()).await?;

@@ -8,13 +8,13 @@ use serde_json::json;
 
 use super::print::{err, outln};
 use super::read::parse_run;
-use super::{Format, parse, render};
+use super::{Format, render};
 use crate::control::{self, Answer, ControlError};
-use crate::driver::{coordinator, remark};
+use crate::driver::remark;
 use crate::failure::{Code, Failure};
 use crate::search::space::Point;
 use crate::settings::Settings;
-use crate::spec::Override;
+use crate::spec::{Override, Spec};
 use crate::store::{Reader, Store, SweepRecord, SweepState, sweep_directory};
 use crate::sweep::{Order, TrialId};
 
@@ -244,7 +244,7 @@ pub(super) async fn remark_on(sweep: &str, order: Order, settings: &Settings) ->
 
 /// What is said of a trial is recorded by this process where no coordinator does it.
 async fn write_down(record: &SweepRecord, order: Order, settings: &Settings) -> Result<Answer, Failure> {
-    let spec = parse(&record.spec_path, &record.spec, &record.overrides).map_err(|problems| {
+    let spec = Spec::of_file(&record.spec_path, &record.spec, &record.overrides).map_err(|problems| {
         Failure::spec(&format!("the sweep file that {} was started with", record.name), &problems)
     })?;
     let store = Store::open(&settings.db).await?;
@@ -256,7 +256,7 @@ async fn write_down(record: &SweepRecord, order: Order, settings: &Settings) -> 
 /// Why nobody hears an order, and what to do.
 fn nobody(record: &SweepRecord, order: &Order, settings: &Settings) -> Failure {
     let name = &record.name;
-    if let Some(pid) = coordinator(&settings.db, name) {
+    if let Some(pid) = control::coordinator(&sweep_directory(&settings.db, name)) {
         let what = format!("process {pid} runs {name} and does not listen: its {} is gone", socket(name, settings));
         return Failure::new(Code::NotRunning, what).hint(format!(
             "`kill -INT {pid}` lets its runs end, `kill {pid}` ends them now; then `sweep resume {name}`"

@@ -4,11 +4,11 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::print::outln;
-use super::{Format, parse, render};
+use super::{Format, render};
 use crate::failure::{Code, Failure};
 use crate::metrics::{Average, CrossFitted, Scores, Thresholds, UNTUNED, cross_fit, tune_thresholds};
 use crate::settings::Settings;
-use crate::spec::Trainer;
+use crate::spec::{Spec, Trainer};
 use crate::store::{PredictionRow, Reader, SweepRecord};
 use crate::sweep::TrialId;
 
@@ -38,7 +38,7 @@ pub(super) async fn thresholds(args: ThresholdsArgs, settings: &Settings, format
         None => reader.latest().await?,
     };
     let name = &record.name;
-    let spec = parse(&record.spec_path, &record.spec, &record.overrides)
+    let spec = Spec::of_file(&record.spec_path, &record.spec, &record.overrides)
         .map_err(|problems| Failure::spec(&format!("the sweep file that {name} was started with"), &problems))?;
     let refused =
         |what: String| Err(Failure::new(Code::Usage, what).hint("thresholds are for sweeps with data.labels"));

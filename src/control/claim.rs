@@ -17,13 +17,21 @@ pub async fn is_conducted(directory: &Path) -> bool {
     is_live(directory).await || is_claimed(directory)
 }
 
+/// The process of the coordinator of this machine that has the sweep of this directory.
+pub fn coordinator(directory: &Path) -> Option<u32> {
+    is_claimed(directory).then(|| process(directory))?.map(|process| process.as_raw_nonzero().get().unsigned_abs())
+}
+
 fn is_claimed(directory: &Path) -> bool {
-    let path = lock_path(directory);
-    let Ok(file) = File::open(&path) else { return false };
+    let Ok(file) = File::open(lock_path(directory)) else { return false };
     // who tries the lock of a sweep that is being resumed could be in the way: only where the process is there at all
-    let process = read_to_string(&path).ok().and_then(|pid| Pid::from_raw(pid.trim().parse().ok()?));
-    let is_gone = process.is_some_and(|process| test_kill_process(process) == Err(rustix::io::Errno::SRCH));
+    let is_gone = process(directory).is_some_and(|process| test_kill_process(process) == Err(rustix::io::Errno::SRCH));
     !is_gone && matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// The last one that had the lock.
+fn process(directory: &Path) -> Option<Pid> {
+    Pid::from_raw(read_to_string(lock_path(directory)).ok()?.trim().parse().ok()?)
 }
 
 #[cfg(test)]
@@ -40,7 +48,9 @@ mod tests {
         let lock = File::open(lock_path(directory.path())).expect("is there");
         lock.lock().expect("is free");
         assert!(is_conducted(directory.path()).await);
+        assert_eq!(coordinator(directory.path()), Some(std::process::id()));
         drop(lock);
         assert!(!is_conducted(directory.path()).await);
+        assert_eq!(coordinator(directory.path()), None);
     }
 }

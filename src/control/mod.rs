@@ -13,7 +13,7 @@ mod tests;
 mod who;
 mod wire;
 
-pub use claim::{is_conducted, lock_path};
+pub use claim::{coordinator, is_conducted, lock_path};
 pub use client::{ControlError, Updates, is_live, order, watch};
 pub use server::{Call, Server, Watcher};
 pub use socket::socket_path;

@@ -431,8 +431,12 @@ impl Trial {
             Some(run.score? - its.score?)
         });
         let differences: Vec<f64> = paired.collect();
-        let k = self.runs.iter().map(|run| run.fold.fold + 1).max().unwrap_or(1);
-        Comparison::of(&differences, k as u32)
+        Comparison::of(&differences, self.k())
+    }
+
+    /// Folds of a repeat, as far as they have been run.
+    pub fn k(&self) -> u32 {
+        self.runs.iter().map(|run| run.fold.fold + 1).max().unwrap_or(1) as u32
     }
 
     fn run_mut(&mut self, id: RunId) -> &mut Run {

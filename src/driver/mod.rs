@@ -16,7 +16,7 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -170,16 +170,6 @@ fn claim(store: &Store, record: &SweepRecord) -> Result<File, DriverError> {
             Err(DriverError::Taken { sweep: record.name.clone(), holder })
         }
         Err(fs::TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-/// The process that runs a sweep, if one does.
-pub fn coordinator(database: &Path, sweep: &str) -> Option<u32> {
-    let path = lock_path(&sweep_directory(database, sweep));
-    let file = File::open(&path).ok()?;
-    match file.try_lock_shared() {
-        Err(fs::TryLockError::WouldBlock) => fs::read_to_string(&path).ok()?.trim().parse().ok(),
-        _ => None,
     }
 }
 

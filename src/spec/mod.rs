@@ -22,6 +22,8 @@ mod train;
 mod trainer;
 mod unread;
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -83,6 +85,11 @@ pub struct Override {
 }
 
 impl Spec {
+    /// Reads the text of the sweep file at this path, with changes as they are written: `KEY=VALUE`.
+    pub fn of_file(path: &Path, text: &str, changes: &[String]) -> Result<Self, Problems> {
+        Self::parse(&stem(path), text, &Override::parse_all(changes)?)
+    }
+
     /// Reads a sweep file. `stem` is its name unless it gives one.
     pub fn parse(stem: &str, text: &str, overrides: &[Override]) -> Result<Self, Problems> {
         let mut document = Document::parse(text)?;
@@ -106,8 +113,8 @@ impl Spec {
         let folds = reader.section("folds", if program.is_some() { FoldPlan::of_program } else { FoldPlan::read });
         let search = reader.section("search", Search::read);
         let resources = reader.section("resources", Resources::read);
-        check_ends(&mut reader, &folds, &search);
         reader.finish();
+        check_ends(&folds, &search, &document, &mut problems);
         let (trainer, survey) = if let Some(program) = program {
             check_reported(&search, &document, &mut problems);
             (Trainer::Program(program), judge_freely(&document, &search, &mut problems))
@@ -152,18 +159,17 @@ impl Spec {
 }
 
 /// A search that is to end by itself must be able to, and its budget must have room for a trial.
-fn check_ends(reader: &mut Reader<'_>, folds: &FoldPlan, search: &Search) {
+fn check_ends(folds: &FoldPlan, search: &Search, document: &Document, problems: &mut Problems) {
+    let mut problem = |key: &str, what: String| problems.add(Problem::new(key, document.line(key), what));
     if search.stop == Stop::Converged && search.sampler != Sampler::Bayes {
-        reader.problem("search.stop", "only sampler = \"bayes\" can tell what is left to gain");
+        problem("search.stop", "only sampler = \"bayes\" can tell what is left to gain".to_owned());
     } else if search.stop == Stop::Converged && folds.runs() < 2 {
-        reader.problem(
-            "search.stop",
-            "a single fold does not tell how far scores go by chance: [folds] k of 2 or more does",
-        );
+        let what = "a single fold does not tell how far scores go by chance: it takes [folds] k of 2 or more";
+        problem("search.stop", what.to_owned());
     }
     if let Some(runs) = search.budget.runs.filter(|runs| *runs < folds.runs()) {
-        let what = format!("{runs} are no room for a trial, which takes {}: one a fold", folds.runs());
-        reader.problem("search.runs", what);
+        let what = format!("{runs} runs have no room for a trial, which takes {}: one a fold", folds.runs());
+        problem("search.runs", what);
     }
 }
 
@@ -212,7 +218,16 @@ impl Config {
     }
 }
 
+/// The name of a sweep that gives itself none.
+pub fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "sweep".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
 impl Override {
+    pub fn parse_all(changes: &[String]) -> Result<Vec<Self>, Problems> {
+        changes.iter().map(|change| Self::parse(change).map_err(Problems::from)).collect()
+    }
+
     /// Reads `KEY=VALUE`; the value is TOML, or a bare word.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let problem = |what: String| Problem::new("--set", None, what);

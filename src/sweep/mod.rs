@@ -219,11 +219,10 @@ impl Sweep {
 
     /// The point that would be next if time and runs had no limit.
     fn point_left(&self) -> Option<Point> {
-        let spec = &self.plan.spec;
-        if spec.search.budget.trials.is_some_and(|most| self.drawn() >= most) {
+        if self.plan.spec.search.budget.trials.is_some_and(|most| self.drawn() >= most) {
             return None;
         }
-        match search::propose(&spec.search, &self.history(), &|point| spec.accepts(point)) {
+        match self.propose() {
             Proposal::Point { point, .. } => Some(point),
             Proposal::Exhausted { .. } => None,
         }
@@ -234,11 +233,15 @@ impl Sweep {
         if self.proposed() > 0 {
             return None;
         }
-        let spec = &self.plan.spec;
-        match search::propose(&spec.search, &self.history(), &|point| spec.accepts(point)) {
+        match self.propose() {
             Proposal::Point { .. } => None,
             Proposal::Exhausted { why } => Some(format!("there was no point to try: {why}")),
         }
+    }
+
+    fn propose(&self) -> Proposal {
+        let spec = &self.plan.spec;
+        search::propose(&spec.search, &self.history(), &|point| spec.accepts(point))
     }
 
     /// A place for another run. Where there are to be fewer than there were, whichever run ends first makes room for none.

@@ -3,7 +3,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -11,7 +10,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 use super::fetch::{Cursor, FeedError};
 use crate::search::insight::{Insight, Pair, Unknown, insight, pair};
 use crate::search::{self, History, Proposal, Prospect, Tried, Unforeseen};
-use crate::spec::{Direction, Override, Problems, Sampler, Search, Spec};
+use crate::spec::{Direction, Problems, Sampler, Search, Spec};
 use crate::store::{Extent, Reader, SweepKey, SweepRecord};
 
 /// What was told of a sweep when it went so far.
@@ -46,9 +45,7 @@ static AT_ONCE: Semaphore = Semaphore::const_new(1);
 
 /// The sweep file as it was run.
 pub(super) fn spec_of(record: &SweepRecord) -> Result<Spec, Problems> {
-    let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let overrides = record.overrides.iter().map(|change| Override::parse(change).map_err(Problems::from));
-    Spec::parse(&stem(&record.spec_path), &record.spec, &overrides.collect::<Result<Vec<_>, _>>()?)
+    Spec::of_file(&record.spec_path, &record.spec, &record.overrides)
 }
 
 pub(super) async fn outlook(reader: &Reader, sweep: SweepKey, cursor: Cursor) -> Computed<Outlook> {

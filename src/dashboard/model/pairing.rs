@@ -1,6 +1,6 @@
 //! Whether the scores of two sweeps can be paired, fold by fold.
 
-use crate::spec::{FoldPlan, Override, Spec};
+use crate::spec::{FoldPlan, Spec};
 use crate::store::{Outline, SweepRecord};
 
 /// What the folds of a sweep are.
@@ -14,9 +14,8 @@ pub(super) struct Folds {
 
 impl Folds {
     pub(super) fn of(record: &SweepRecord) -> Self {
-        let changes: Result<Vec<_>, _> = record.overrides.iter().map(|change| Override::parse(change)).collect();
-        let spec = changes.ok().and_then(|changes| Spec::parse(&record.name, &record.spec, &changes).ok());
-        let plan = spec.map(|spec| spec.folds);
+        let spec = Spec::of_file(&record.spec_path, &record.spec, &record.overrides);
+        let plan = spec.ok().map(|spec| spec.folds);
         Self { plan, data_sha256: record.data_sha256.clone(), documents: record.documents }
     }
 

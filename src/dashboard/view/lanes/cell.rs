@@ -69,7 +69,13 @@ fn look(model: &Model, ledger: &Ledger, cell: Cell<'_>, live: Option<Sample>) ->
         return Look { part: None, of_bar: style, sign: sign.into(), of_sign: style, word: String::new() };
     };
     let part = |epochs: u32| Some(model.lanes.shape.part(epochs));
-    let after = |epochs: Option<u32>| epochs.map(|epochs| format!("ep {epochs}")).unwrap_or_default();
+    let going = |sign: &'static str, epochs: Option<u32>| Look {
+        part: part(epochs.unwrap_or(0)),
+        of_bar: style,
+        sign: sign.into(),
+        of_sign: style,
+        word: epochs.map(|epochs| format!("ep {epochs}")).unwrap_or_default(),
+    };
     match run.state {
         RunState::Finished => {
             let grade = fold(theme, ledger, run.state, run.score, ledger.score_range());
@@ -83,7 +89,6 @@ fn look(model: &Model, ledger: &Ledger, cell: Cell<'_>, live: Option<Sample>) ->
             }
         }
         RunState::Running => {
-            let epochs = live.map(|sample| sample.epoch);
             // it breathes with the seconds
             let is_even = (model.now.0 / 1000) % 2 == 0;
             let sign = match (theme.glyphs, is_even) {
@@ -91,24 +96,9 @@ fn look(model: &Model, ledger: &Ledger, cell: Cell<'_>, live: Option<Sample>) ->
                 (Glyphs::Ascii, false) => "-",
                 (_, false) => "▹",
             };
-            Look {
-                part: part(epochs.unwrap_or(0)),
-                of_bar: style,
-                sign: sign.into(),
-                of_sign: style,
-                word: after(epochs),
-            }
+            going(sign, live.map(|sample| sample.epoch))
         }
-        _ => {
-            let epochs = run.epochs.or_else(|| live.map(|sample| sample.epoch));
-            Look {
-                part: part(epochs.unwrap_or(0)),
-                of_bar: style,
-                sign: sign.into(),
-                of_sign: style,
-                word: after(epochs),
-            }
-        }
+        _ => going(sign, run.epochs.or_else(|| live.map(|sample| sample.epoch))),
     }
 }
 
