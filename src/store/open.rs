@@ -96,7 +96,9 @@ async fn connect_to_read(path: &Path) -> Result<(SqliteConnectOptions, SqliteCon
         .filename(path)
         .read_only(true)
         .pragma("query_only", "on")
-        .busy_timeout(READER_PATIENCE);
+        .busy_timeout(READER_PATIENCE)
+        // a query may take as long as whoever asks wants to wait: that is no warning on their screen
+        .disable_statement_logging();
     match probe(&options).await {
         Ok(connection) => Ok((options, connection)),
         Err(error) if matches!(primary_code(&error), Some(8 | 14)) && !has_wal(path) => {
