@@ -106,7 +106,7 @@ enum Command {
     Check(check::CheckArgs),
     /// Draw points for a training loop of your own: JSON lines on stdin and stdout
     AskTell(ask_tell::AskTellArgs),
-    /// Watch sweeps, live and old: trials, curves, folds, logs
+    /// Watch sweeps, live and old, and steer them: trials, curves, comparisons, what the search knows, the machine
     Dash(dash::DashArgs),
     /// List the sweeps of the database
     Ls,
