@@ -80,6 +80,11 @@ pub(super) fn age(then: Millis, now: Millis) -> String {
     }
 }
 
+/// `1 fold`, `5 folds`
+pub(super) fn counted(count: usize, of: &str) -> String {
+    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Columns that a text takes on the screen.
 pub(super) fn width(text: &str) -> usize {
     text.width()

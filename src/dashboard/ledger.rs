@@ -16,6 +16,8 @@ pub struct Ledger {
     pub direction: Direction,
     /// Runs of one finished trial.
     pub folds: u32,
+    /// Folds of one repeat.
+    pub k: u32,
     /// Dotted keys of all parameters, in the order of the points.
     pub parameters: Vec<String>,
     /// In the order of their numbers, the baseline first.
@@ -27,6 +29,8 @@ pub struct Ledger {
     range: Option<(f64, f64)>,
     devices: Names,
     texts: Names,
+    /// Runs that were under way when the coordinator was lost: nobody has recorded how they ended.
+    lost: Vec<RunId>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -94,10 +98,12 @@ pub enum Standing {
 }
 
 impl Ledger {
-    pub fn new(snapshot: Snapshot) -> Self {
+    /// Of a sweep with so many folds in a repeat.
+    pub fn new(snapshot: Snapshot, k: u32) -> Self {
         let mut ledger = Self {
             direction: snapshot.direction,
             folds: snapshot.folds,
+            k,
             parameters: Vec::new(),
             trials: Vec::with_capacity(snapshot.trials.len()),
             version: 0,
@@ -106,6 +112,7 @@ impl Ledger {
             range: None,
             devices: Names::default(),
             texts: Names::default(),
+            lost: Vec::new(),
         };
         for record in snapshot.trials {
             ledger.record_trial(record);
@@ -126,6 +133,39 @@ impl Ledger {
             }
         }
         self.version += 1;
+    }
+
+    /// Nobody runs the sweep since then: what is under way stands still, as it will be recorded when the sweep resumes.
+    /// None: somebody runs it.
+    pub fn stand_still(&mut self, since: Option<Millis>) {
+        let Some(since) = since else {
+            self.go_on();
+            return;
+        };
+        for trial in &mut self.trials {
+            for run in trial.runs.iter_mut().filter(|run| run.is_running()) {
+                run.state = RunState::Interrupted;
+                run.ended = Some(run.started.map_or(since, |started| started.max(since)));
+                self.lost.push(RunId { trial: trial.id, fold: run.fold, attempt: run.attempt });
+                self.version += 1;
+            }
+            if trial.state == TrialState::Running {
+                trial.state = TrialState::Waiting;
+            }
+        }
+    }
+
+    /// What stood still was not lost after all.
+    fn go_on(&mut self) {
+        for id in std::mem::take(&mut self.lost) {
+            self.version += 1;
+            let Some(trial) = self.trial_mut(id.trial) else { continue };
+            let run = trial.run_mut(id);
+            (run.state, run.ended) = (RunState::Running, None);
+            if trial.state == TrialState::Waiting {
+                trial.state = TrialState::Running;
+            }
+        }
     }
 
     pub fn next_seq(&self) -> u64 {
@@ -151,7 +191,7 @@ impl Ledger {
 
     /// How a finished trial compares with the best one, on the folds that both have.
     pub fn against_best(&self, trial: &Trial) -> Option<Comparison> {
-        trial.compared_with(self.best()?)
+        trial.compared_with(self.best()?, self.k)
     }
 
     pub fn standing(&self, trial: &Trial) -> Standing {
@@ -162,7 +202,7 @@ impl Ledger {
         if trial.state != TrialState::Finished || trial.excluded {
             return Standing::Unknown;
         }
-        match trial.compared_with(best).and_then(|comparison| comparison.p) {
+        match trial.compared_with(best, self.k).and_then(|comparison| comparison.p) {
             Some(p) if p >= SIGNIFICANCE => Standing::Tied,
             Some(_) => Standing::Behind,
             None => Standing::Unknown,
@@ -259,6 +299,7 @@ impl Ledger {
                 if let RunEnd::Finished { score, .. } = end {
                     self.widen_range(*score);
                 }
+                self.lost.retain(|lost| lost != run);
                 if let Some(trial) = self.trial_mut(run.trial) {
                     trial.run_mut(*run).end(end, at);
                 }
@@ -275,6 +316,8 @@ impl Ledger {
                 }
             }
             Fact::SweepResumed | Fact::SweepEnded { .. } => {
+                // the facts that follow tell how they ended
+                self.lost.clear();
                 for trial in self.trials.iter_mut().filter(|trial| trial.state == TrialState::Running) {
                     trial.state = TrialState::Waiting;
                 }
@@ -423,20 +466,15 @@ impl Trial {
         spans.fold(None, |sum, span| Some(sum.unwrap_or(0.0) + span))
     }
 
-    /// On the folds that both have finished.
-    pub fn compared_with(&self, other: &Self) -> Option<Comparison> {
+    /// On the folds that both have finished, of repeats of `k`.
+    pub fn compared_with(&self, other: &Self, k: u32) -> Option<Comparison> {
         let own = self.runs.iter().filter(|run| run.state == RunState::Finished);
         let paired = own.filter_map(|run| {
             let its = other.runs.iter().find(|its| its.fold == run.fold && its.state == RunState::Finished)?;
             Some(run.score? - its.score?)
         });
         let differences: Vec<f64> = paired.collect();
-        Comparison::of(&differences, self.k())
-    }
-
-    /// Folds of a repeat, as far as they have been run.
-    pub fn k(&self) -> u32 {
-        self.runs.iter().map(|run| run.fold.fold + 1).max().unwrap_or(1) as u32
+        Comparison::of(&differences, k)
     }
 
     fn run_mut(&mut self, id: RunId) -> &mut Run {

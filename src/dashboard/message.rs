@@ -55,10 +55,25 @@ pub enum Msg {
     },
     Tick(Millis),
     Resized(Size),
+    /// Something has become of the database file.
+    Database(Fate),
     /// What the feed has found out.
     Answer(Want, Answer),
     /// What could not be found out, and why.
     Unanswered(Want, String),
+}
+
+/// What has become of the database file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is back.
+    There,
+    /// Deleted, or moved away.
+    Gone,
+    /// Another one was put in its place, and is read from now on.
+    Replaced,
+    /// Another file was put in its place, which cannot be read, and why.
+    Unreadable(String),
 }
 
 /// Of an order.

@@ -1,7 +1,7 @@
 //! How far a sweep is: what the list of sweeps and the header say, kept up to date by facts.
 
 use crate::store::{Improvement, Millis, Outline, Recorded, SweepState};
-use crate::sweep::{Fact, Order, RunEnd, TrialEnd};
+use crate::sweep::{Fact, Order, RunEnd, RunId, TrialEnd};
 
 /// Parts of a sweep that must be done before their pace says anything.
 const LEAST_DONE: f64 = 0.01;
@@ -78,6 +78,11 @@ impl Outline {
     /// Whether its coordinator is gone without having ended it.
     pub(super) fn is_lost(&self) -> bool {
         self.is_lost && matches!(self.head.state, SweepState::Running | SweepState::Paused)
+    }
+
+    /// Runs that are going on, and when they began: none of a sweep that nobody runs.
+    pub(super) fn under_way(&self) -> &[(RunId, Millis)] {
+        if self.is_live() { &self.running } else { &[] }
     }
 
     /// Trials that are decided: finished, given up, failed or cancelled.

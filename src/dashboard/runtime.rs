@@ -18,7 +18,7 @@ use super::DashboardError;
 use super::feed::{Feed, Want};
 use super::keys;
 use super::live::Listener;
-use super::message::{Effect, Heard, Move, Msg};
+use super::message::{Effect, Fate, Heard, Move, Msg};
 use super::model::{Model, update};
 use super::terminal::Terminal;
 use super::theme::Theme;
@@ -96,6 +96,10 @@ pub async fn open(
         };
         let Some(msg) = msg else { continue };
         is_dirty = true;
+        if matches!(msg, Msg::Database(Fate::Replaced)) {
+            // another database has answered nothing yet
+            told.clear();
+        }
         match update(&mut model, msg) {
             Some(Effect::Quit) => break Ended::Left,
             Some(Effect::Suspend) => {

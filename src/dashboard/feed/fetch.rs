@@ -160,7 +160,8 @@ async fn sweeps(reader: &Reader, cursor: Cursor) -> Fetched {
 async fn trials(reader: &Reader, sweep: SweepKey, cursor: Cursor) -> Fetched {
     let Cursor::Seq(seq) = cursor else {
         let snapshot = reader.snapshot(sweep).await?;
-        let ledger = tokio::task::spawn_blocking(move || Ledger::new(snapshot)).await?;
+        let k = study::k_of(reader, sweep).await?.unwrap_or(snapshot.folds);
+        let ledger = tokio::task::spawn_blocking(move || Ledger::new(snapshot, k)).await?;
         let seq = ledger.next_seq();
         return Ok((Some(Answer::Trials(TrialsNews::All(Box::new(ledger)))), Cursor::Seq(seq)));
     };

@@ -1,6 +1,6 @@
 //! What all validation metrics of a trial came to, over its finished folds.
 
-use super::FeedError;
+use super::{FeedError, study};
 use crate::crossval::standard_error;
 use crate::store::{Measured, Reader, SweepKey};
 use crate::sweep::TrialId;
@@ -17,12 +17,18 @@ pub struct Final {
 
 /// In the order of their names.
 pub(super) async fn read(reader: &Reader, sweep: SweepKey, trial: TrialId) -> Result<Vec<Final>, FeedError> {
-    Ok(of(&reader.finals(sweep, trial).await?))
+    let measured = reader.finals(sweep, trial).await?;
+    let k = study::k_of(reader, sweep).await?;
+    Ok(of(&measured, k.unwrap_or_else(|| seen_of(&measured))))
 }
 
-/// From values in the order of their names.
-fn of(measured: &[Measured]) -> Vec<Final> {
-    let k = measured.iter().map(|it| it.fold.fold + 1).max().unwrap_or(1) as u32;
+/// Folds of a repeat, as far as they have been run.
+fn seen_of(measured: &[Measured]) -> u32 {
+    measured.iter().map(|it| it.fold.fold + 1).max().unwrap_or(1) as u32
+}
+
+/// From values in the order of their names, in repeats of `k` folds.
+fn of(measured: &[Measured], k: u32) -> Vec<Final> {
     let by_name = measured.chunk_by(|a, b| a.name == b.name);
     by_name
         .map(|of_name| {
@@ -43,7 +49,7 @@ mod tests {
         let measured =
             |name: &str, fold, value| Measured { fold: FoldId { repeat: 0, fold }, name: name.to_owned(), value };
         let all = [measured("accuracy", 0, 0.5), measured("accuracy", 1, 0.7), measured("loss", 1, f64::NAN)];
-        let [accuracy, loss] = &of(&all)[..] else { panic!("two metrics") };
+        let [accuracy, loss] = &of(&all, 2)[..] else { panic!("two metrics") };
         assert_eq!((accuracy.name.as_str(), accuracy.mean), ("accuracy", 0.6));
         // two folds: the variance 0.02 of a score, times 1/2 + 1
         assert!((accuracy.se.expect("of two folds") - 0.03_f64.sqrt()).abs() < 1e-12);

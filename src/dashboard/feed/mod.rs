@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::sync::watch::Receiver;
 use tokio::task::{AbortHandle, JoinSet};
 
 pub use errors::{ClassErrors, Errors};
@@ -22,8 +23,9 @@ pub use fetch::{CurveNews, FeedError, MachineNews, SweepNews, TrialsNews};
 pub use finals::Final;
 pub use log::LogTail;
 pub use study::{Outlook, Study, Told};
+use watch::{Look, Place};
 
-use super::message::Msg;
+use super::message::{Fate, Msg};
 use crate::protocol::Split;
 use crate::search::insight::{Insight, Pair};
 use crate::spec::Spec;
@@ -95,6 +97,8 @@ pub struct Feed {
     messages: mpsc::Sender<Msg>,
     jobs: BTreeMap<Want, Job>,
     running: JoinSet<(Want, Fetched)>,
+    /// What lies where the database was opened.
+    file: Place,
 }
 
 /// What is known of a want.
@@ -109,7 +113,7 @@ struct Job {
 
 impl Feed {
     pub fn new(reader: Reader, wanted: mpsc::UnboundedReceiver<BTreeSet<Want>>, messages: mpsc::Sender<Msg>) -> Self {
-        Self { reader, wanted, messages, jobs: BTreeMap::new(), running: JoinSet::new() }
+        Self { reader, wanted, messages, jobs: BTreeMap::new(), running: JoinSet::new(), file: Place::Same }
     }
 
     /// Until the dashboard has gone.
@@ -124,7 +128,18 @@ impl Feed {
                     None => return Ok(()),
                 },
                 changed = news.changed() => match changed {
-                    Ok(()) => self.refresh(|cursor| !matches!(cursor, Cursor::Done | Cursor::File(_) | Cursor::Lost(_))),
+                    Ok(()) => {
+                        let look = *news.borrow_and_update();
+                        self.refresh(|cursor| !matches!(cursor, Cursor::Done | Cursor::File(_) | Cursor::Lost(_)));
+                        let is_new = std::mem::replace(&mut self.file, look.file) != look.file;
+                        // what could not be read may have been half written
+                        if is_new || matches!(look.file, Place::Other(_)) {
+                            let fate = self.fate(&mut news).await;
+                            if self.messages.send(Msg::Database(fate)).await.is_err() {
+                                return Ok(());
+                            }
+                        }
+                    }
                     Err(_) => return Ok(()),
                 },
                 Some(done) = self.running.join_next(), if !self.running.is_empty() => {
@@ -135,6 +150,29 @@ impl Feed {
                 }
                 _ = files.tick() => self.refresh(|cursor| matches!(cursor, Cursor::File(_) | Cursor::Lost(_))),
             }
+        }
+    }
+
+    /// What has become of the database. Another one in its place is opened.
+    async fn fate(&mut self, news: &mut Receiver<Look>) -> Fate {
+        if self.file == Place::Same {
+            return Fate::There;
+        }
+        if self.file == Place::Nothing {
+            return Fate::Gone;
+        }
+        let opened = async {
+            let reader = Reader::open(self.reader.path()).await?;
+            Ok::<_, StoreError>((watch::watch(&reader).await?, reader))
+        };
+        match opened.await {
+            Ok((looks, reader)) => {
+                (*news, self.reader, self.file) = (looks, reader, Place::Same);
+                // of the old one nothing is wanted any more: the screens begin anew
+                (self.jobs, self.running) = (BTreeMap::new(), JoinSet::new());
+                Fate::Replaced
+            }
+            Err(error) => Fate::Unreadable(super::chain(&error)),
         }
     }
 

@@ -48,6 +48,12 @@ pub(super) fn spec_of(record: &SweepRecord) -> Result<Spec, Problems> {
     Spec::of_file(&record.spec_path, &record.spec, &record.overrides)
 }
 
+/// Folds of a repeat; none where the file is not understood any more.
+pub(super) async fn k_of(reader: &Reader, sweep: SweepKey) -> Result<Option<u32>, FeedError> {
+    let record = reader.record(sweep).await?;
+    Ok(spec_of(&record).ok().map(|spec| spec.folds.k))
+}
+
 pub(super) async fn outlook(reader: &Reader, sweep: SweepKey, cursor: Cursor) -> Computed<Outlook> {
     compute(reader, sweep, cursor, |spec, whole, history| {
         // a sampler without a model counts all trials, and is quick about it

@@ -1,5 +1,6 @@
-//! Whether the database has changed: told by the file system, asked of `SQLite`.
+//! Whether the database has changed, and whether it is still there: told by the file system, asked of `SQLite`.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,12 +16,34 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Where nothing tells of changes (a network file system), it is asked.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Counts up whenever somebody has committed. Ends with its receiver.
-pub(super) async fn watch(reader: &Reader) -> Result<channel::Receiver<u64>, StoreError> {
+/// What was seen at the last look that found something new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    /// Counts up whenever somebody has committed.
+    commits: u64,
+    pub file: Place,
+}
+
+/// What lies where the file was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The file itself.
+    Same,
+    Nothing,
+    /// Another file, of this inode.
+    Other(Identity),
+}
+
+/// Device and inode of a file.
+type Identity = (u64, u64);
+
+/// Tells of what is new. Ends with its receiver.
+pub(super) async fn watch(reader: &Reader) -> Result<channel::Receiver<Look>, StoreError> {
     let mut watch = reader.watch().await?;
     // what is read from now on is compared with now
     watch.changed().await?;
-    let (count, news) = channel::channel(0);
+    let opened = identity(reader.path()).await;
+    let (looks, news) = channel::channel(Look { commits: 0, file: Place::Same });
     let path = reader.path().to_owned();
     tokio::spawn(async move {
         let (touched, touches) = mpsc::channel(1);
@@ -28,17 +51,24 @@ pub(super) async fn watch(reader: &Reader) -> Result<channel::Receiver<u64>, Sto
         let _watcher = watcher(&path, touched).inspect_err(|error| {
             tracing::warn!("nothing tells of changes of {}: {error}; looking every 2 s", path.display());
         });
-        if let Err(error) = follow(&mut watch, touches, &count).await {
+        if let Err(error) = follow(&mut watch, (&path, opened), touches, &looks).await {
             tracing::error!("the database cannot be watched any more: {error}");
         }
     });
     Ok(news)
 }
 
+/// None: nothing lies there, or nobody may know.
+async fn identity(path: &Path) -> Option<Identity> {
+    let metadata = tokio::fs::metadata(path).await.ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
 async fn follow(
     watch: &mut Watch,
+    (path, opened): (&Path, Option<Identity>),
     mut touches: mpsc::Receiver<()>,
-    count: &channel::Sender<u64>,
+    looks: &channel::Sender<Look>,
 ) -> Result<(), StoreError> {
     let mut next = Instant::now();
     loop {
@@ -47,12 +77,19 @@ async fn follow(
             // none comes where there is no watcher
             Some(()) = touches.recv() => {}
             () = sleep(PATIENCE) => {}
-            () = count.closed() => return Ok(()),
+            () = looks.closed() => return Ok(()),
         }
         next = Instant::now() + PAUSE;
-        if watch.changed().await? {
-            count.send_modify(|count| *count += 1);
-        }
+        let has_changed = watch.changed().await?;
+        let file = match identity(path).await {
+            None => Place::Nothing,
+            found if found == opened => Place::Same,
+            Some(other) => Place::Other(other),
+        };
+        looks.send_if_modified(|last| {
+            let look = Look { commits: last.commits + u64::from(has_changed), file };
+            std::mem::replace(last, look) != look || matches!(file, Place::Other(_))
+        });
     }
 }
 
@@ -68,7 +105,8 @@ fn watcher(path: &Path, touched: mpsc::Sender<()>) -> notify::Result<Recommended
     };
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
-        if (event.kind.is_modify() || event.kind.is_create()) && event.paths.iter().any(&is_ours) {
+        let kind = event.kind;
+        if (kind.is_modify() || kind.is_create() || kind.is_remove()) && event.paths.iter().any(&is_ours) {
             // one that is not yet seen says the same
             let _ = touched.try_send(());
         }

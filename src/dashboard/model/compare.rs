@@ -177,7 +177,7 @@ impl CompareView {
         let Some(reference) = lineup.all.get(lineup.reference) else { return Ok(None) };
         let folds = |of: &Compared<'_>| self.folds.get(&of.outline.head.key);
         pairs((of.outline, folds(of)), (reference.outline, folds(reference)))?;
-        Ok(of.trial.compared_with(reference.trial))
+        Ok(of.trial.compared_with(reference.trial, of.ledger.k))
     }
 
     /// Understands the sweep files that have been read, once.

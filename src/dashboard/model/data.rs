@@ -95,12 +95,16 @@ impl Data {
 
     pub(super) fn take(&mut self, want: Want, answer: Answer) {
         match answer {
-            Answer::Sweeps(news) => self.take_sweeps(news),
+            Answer::Sweeps(news) => {
+                self.take_sweeps(news);
+                self.stand_still();
+            }
             Answer::Lost(lost) => {
                 self.lost = lost;
                 for (sweep, outline) in self.outlines.iter_mut().flatten() {
                     outline.is_lost = self.lost.contains(sweep);
                 }
+                self.stand_still();
             }
             Answer::Trials(news) => {
                 let Want::Trials(sweep) = want else { return };
@@ -110,6 +114,7 @@ impl Data {
                     // of a sweep that was closed in between
                     (TrialsNews::Facts(_), None) => {}
                 }
+                self.stand_still();
             }
             Answer::Metrics(names) => {
                 let Want::Metrics(sweep, run) = want else { return };
@@ -173,6 +178,15 @@ impl Data {
         self.insights.retain(|sweep, _| is_open(sweep));
         self.pairs.retain(|want, _| matches!(want, Want::Pair(sweep, _) if is_open(sweep)));
         self.logs.retain(|run, _| wanted.iter().any(|want| matches!(want, Want::Log { run: of, .. } if of == run)));
+    }
+
+    /// What is under way in a sweep that nobody runs.
+    fn stand_still(&mut self) {
+        for (sweep, ledger) in &mut self.ledgers {
+            let outline = self.outlines.as_ref().and_then(|outlines| outlines.get(sweep));
+            let lost = outline.filter(|outline| outline.is_lost());
+            ledger.stand_still(lost.map(|outline| outline.head.touched.unwrap_or(outline.created)));
+        }
     }
 
     fn take_sweeps(&mut self, news: Vec<SweepNews>) {

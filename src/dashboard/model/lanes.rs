@@ -122,7 +122,7 @@ impl LanesView {
 
     /// The curves of what runs, and of the run under the cursor.
     pub(super) fn wants(&self, outline: &Outline, ledger: &Ledger) -> Vec<Want> {
-        let running = outline.running.iter().take(MOST_FOLLOWED).map(|(run, _)| *run);
+        let running = outline.under_way().iter().take(MOST_FOLLOWED).map(|(run, _)| *run);
         let under = match self.under(ledger) {
             Some((trial, Cell::Run(run))) => Some(id_of(trial, run)),
             _ => None,
@@ -231,14 +231,9 @@ pub fn cell(trial: &Trial, fold: FoldId) -> Cell<'_> {
 
 impl Shape {
     fn of(ledger: &Ledger) -> Self {
-        let runs = || ledger.trials.iter().flat_map(|trial| &trial.runs);
-        let folds = ledger.folds.max(1);
-        let (repeats, k) =
-            runs().fold((0, 1), |(repeats, k), run| (run.fold.repeat.max(repeats), run.fold.fold.max(k)));
-        // before a second repeat has begun nothing tells where the first one ends, and nothing depends on it
-        let k = if repeats == 0 { folds } else { k as u32 + 1 };
-        let epochs = runs().filter_map(|run| run.epochs).max().unwrap_or(0);
-        Self { folds: folds as usize, k, epochs }
+        let runs = ledger.trials.iter().flat_map(|trial| &trial.runs);
+        let epochs = runs.filter_map(|run| run.epochs).max().unwrap_or(0);
+        Self { folds: ledger.folds.max(1) as usize, k: ledger.k.max(1), epochs }
     }
 
     /// What lies at a place in a lane.

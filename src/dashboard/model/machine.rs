@@ -83,7 +83,7 @@ impl Model {
     /// What its coordinator says; else what the database knows.
     pub fn slots(&self) -> Vec<SlotRow> {
         let Some((outline, ledger)) = self.open_sweep().zip(self.ledger()) else { return Vec::new() };
-        let since = |run: RunId| outline.running.iter().find(|(known, _)| *known == run).map(|(_, since)| *since);
+        let since = |run: RunId| outline.under_way().iter().find(|(known, _)| *known == run).map(|(_, since)| *since);
         if let Some(status) = self.status() {
             let row = |slot: &crate::control::SlotStatus| SlotRow {
                 slot: slot.slot.0,

@@ -41,7 +41,7 @@ pub use trials::{Trials, TrialsMsg, name_of};
 use super::feed::{Answer, Want};
 use super::keys;
 use super::ledger::{Ledger, Trial};
-use super::message::{Effect, Move, Msg, Screen};
+use super::message::{Effect, Fate, Move, Msg, Screen};
 use super::theme::Theme;
 use crate::store::{Millis, Outline, SweepKey};
 use crate::sweep::TrialId;
@@ -63,6 +63,8 @@ pub struct Model {
     trail: Vec<Screen>,
     pub overlay: Option<Overlay>,
     pub toast: Option<Toast>,
+    /// What is wrong with the database as long as it is.
+    pub alarm: Option<String>,
     pub data: Data,
     /// The sweep that the screens from the second on are about.
     pub sweep: Option<SweepKey>,
@@ -117,6 +119,7 @@ impl Model {
             trail: Vec::new(),
             overlay: None,
             toast: None,
+            alarm: None,
             data: Data::default(),
             sweep: None,
             awaited: sweep,
@@ -386,8 +389,11 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
                 model.toast.take_if(|toast| toast.until <= now);
             }
             Msg::Resized(size) => model.size = size,
+            Msg::Database(fate) => database_became(model, fate),
             Msg::Answer(want, answer) => answered(model, want, answer),
-            Msg::Unanswered(_, why) => model.say(why, true),
+            // of what is not shown any more nobody wants to know
+            Msg::Unanswered(want, why) if model.wants().contains(&want) => model.say(why, true),
+            Msg::Unanswered(..) => {}
         }
     }
     let wants = model.wants();
@@ -402,6 +408,20 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
     }
     model.compare.refresh(&model.data);
     None
+}
+
+fn database_became(model: &mut Model, fate: Fate) {
+    let path = &model.database;
+    model.alarm = match fate {
+        Fate::There | Fate::Replaced => None,
+        Fate::Gone => Some(format!("{path} was deleted or moved: this is what it said last")),
+        Fate::Unreadable(ref why) => Some(format!("another file was put in place of {path}: {why}")),
+    };
+    if fate == Fate::Replaced {
+        let anew = Model::new(model.theme, model.database.clone(), None, model.now);
+        *model = Model { size: model.size, conducts: model.conducts, ..anew };
+        model.say("another database was put in its place, and is read from now on", false);
+    }
 }
 
 /// What concerns more than the one trial is done here.
@@ -452,7 +472,7 @@ fn lanes_do(model: &mut Model, msg: &LanesMsg) -> Option<Msg> {
                 model.trial.fold = trial.newest_runs().position(|its| its.fold == run.fold);
             }
         }
-        LanesMsg::Running if model.open_sweep().is_some_and(|outline| outline.running.is_empty()) => {
+        LanesMsg::Running if model.open_sweep().is_some_and(|outline| outline.under_way().is_empty()) => {
             model.say("nothing runs now", false);
             return None;
         }

@@ -1,5 +1,7 @@
 //! News of the database come by themselves, and only they.
 
+use std::path::Path;
+
 use super::seen::Seen;
 use super::story::Story;
 use crate::dashboard::ledger::Ledger;
@@ -75,11 +77,57 @@ async fn following_and_opening_come_to_the_same() {
                 seen.hear().await;
             }
             let followed = seen.model.data.ledger(key).expect("is open").trials.clone();
-            let opened = Ledger::new(told.store.reader().snapshot(key).await.expect("reads"));
+            let opened = Ledger::new(told.store.reader().snapshot(key).await.expect("reads"), 5);
             assert_eq!(followed, opened.trials);
             let listed = seen.model.data.outline(key).expect("is listed").clone();
             assert_eq!(vec![listed], told.store.reader().outlines(Some(key)).await.expect("reads"));
         }
         assert_eq!(seen.model.screen, Screen::Trials);
+    }
+}
+
+/// Nobody looks for hours at a file that is not there any more.
+#[tokio::test]
+async fn a_database_that_is_gone_or_another_is_noticed() {
+    let story = Story::running().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter>").await;
+    let aside = story.path().with_extension("aside");
+    move_database(&story.path(), &aside);
+    while seen.model.alarm.is_none() {
+        seen.hear().await;
+    }
+    let frame = seen.frame(100, 30).0;
+    assert!(frame.contains("experiments.db was deleted or moved: this is what it said last"), "{frame}");
+    assert!(frame.contains("raced out at fold 1") || frame.contains("finished"), "what was read is shown:\n{frame}");
+    move_database(&aside, &story.path());
+    while seen.model.alarm.is_some() {
+        seen.hear().await;
+    }
+    assert!(seen.model.open_sweep().is_some());
+    // no database at first, then one
+    let other = Story::failed().await;
+    move_database(&story.path(), &aside);
+    std::fs::write(story.path(), "half of it").expect("is written");
+    let is_unreadable = |seen: &Seen| seen.model.alarm.as_ref().is_some_and(|alarm| alarm.starts_with("another file"));
+    while !is_unreadable(&seen) {
+        seen.hear().await;
+    }
+    assert!(seen.frame(120, 30).0.contains("another file was put in place of experiments.db"));
+    move_database(&other.path(), &story.path());
+    while seen.model.alarm.is_some() {
+        seen.hear().await;
+    }
+    seen.settle().await;
+    let frame = seen.frame(100, 30).0;
+    assert_eq!(seen.model.screen, Screen::Sweeps);
+    assert!(frame.contains("大文本") && !frame.contains("contracts"), "{frame}");
+}
+
+/// With what `SQLite` keeps beside it.
+fn move_database(from: &Path, to: &Path) {
+    for suffix in ["-shm", "-wal", ""] {
+        let with = |path: &Path| format!("{}{suffix}", path.display());
+        std::fs::rename(with(from), with(to)).expect("is moved");
     }
 }

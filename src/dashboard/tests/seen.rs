@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::story::Story;
 use crate::dashboard::feed::{Feed, Want};
-use crate::dashboard::message::{Effect, Msg};
+use crate::dashboard::message::{Effect, Fate, Msg};
 use crate::dashboard::model::{Model, update};
 use crate::dashboard::theme::{Depth, Glyphs, Ground, Theme};
 use crate::dashboard::view::Zones;
@@ -61,6 +61,9 @@ impl Seen {
         let msg = msg.expect("the feed answers").expect("the feed lives");
         if let Msg::Answer(want, _) | Msg::Unanswered(want, _) = &msg {
             self.answered.insert(want.clone());
+        }
+        if matches!(msg, Msg::Database(Fate::Replaced)) {
+            self.answered.clear();
         }
         update(&mut self.model, msg);
     }

@@ -19,6 +19,7 @@ const FOLDS: u32 = 5;
 
 const SPEC: &str = "\
     [trainer]\ncommand = [\"true\"]\n\
+    [folds]\nk = 5\n\
     [search]\nsampler = \"bayes\"\nobjective = \"macro_f1\"\ntrials = 8\n\
     [search.space]\n\
     \"train.learning_rate\" = { low = 1e-5, high = 2.56e-3, log = true }\n\

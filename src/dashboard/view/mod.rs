@@ -86,8 +86,13 @@ fn too_small(frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
-/// The open sweep in one line; else how many there are.
+/// The open sweep in one line; else how many there are. What is wrong with the database comes first.
 fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model) {
+    if let Some(alarm) = &model.alarm {
+        let text = format::fit(&format!(" ! {alarm}"), area.width.into());
+        put(frame.buffer_mut(), area, Line::styled(text, model.theme.role(Role::Bad).patch(model.theme.bold())));
+        return;
+    }
     let open = model.open_sweep().filter(|_| model.screen != Screen::Sweeps);
     let (left, right) = open.map_or_else(|| all_header(model), |outline| sweep_header(outline, model, area.width));
     let (left, right) = (Line::from(left), Line::from(right).right_aligned());

@@ -76,8 +76,8 @@ fn sentence<'a>(model: &Model, outline: &Outline, width: usize) -> Line<'a> {
     ];
     let mut parts: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    if !outline.running.is_empty() {
-        parts.push(format!("{} runs going on", outline.running.len()));
+    if !outline.under_way().is_empty() {
+        parts.push(format!("{} going on", format::counted(outline.under_way().len(), "run")));
     }
     parts.push(format!("{} folds a trial", outline.folds));
     if let Some(baseline) = outline.baseline {

@@ -50,7 +50,7 @@ impl Curves {
             wants.iter().map(|(split, want)| (*split, model.data.curve(want))).collect();
         let is_read = samples.iter().all(|(_, samples)| samples.is_some());
         let runs = samples.into_iter().map(|(split, samples)| (split, by_epoch(samples.unwrap_or_default())));
-        Self { runs: runs.collect(), k: it.trial.k(), is_read }
+        Self { runs: runs.collect(), k: it.ledger.k, is_read }
     }
 
     fn is_empty(&self) -> bool {

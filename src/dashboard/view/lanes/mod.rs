@@ -121,7 +121,7 @@ impl Grid {
         let shape = model.lanes.shape;
         let cell = cell_at(trial, shape.fold(place));
         let live = match cell {
-            Cell::Run(run) if run.is_running() => samples(&model.data, outline, trial, run).last().copied(),
+            Cell::Run(run) if run.epochs.is_none() => samples(&model.data, outline, trial, run).last().copied(),
             _ => None,
         };
         let mut spans = cell::draw(model, ledger, cell, live, self.width());
@@ -204,12 +204,12 @@ fn headline<'a>(model: &Model, outline: &Outline, width: u16) -> Line<'a> {
     let filter = model.trials.filter.text();
     let only = if filter.is_empty() { String::new() } else { format!(" where {filter}") };
     let mut spans = vec![
-        Span::styled(format!(" {}{only}", counted(lanes.rows().len(), "trial")), theme.bold()),
+        Span::styled(format!(" {}{only}", format::counted(lanes.rows().len(), "trial")), theme.bold()),
         Span::styled(format!(", {order}"), theme.dim()),
     ];
-    if !outline.running.is_empty() {
+    if !outline.under_way().is_empty() {
         spans.push(Span::styled(
-            format!(", {} running", counted(outline.running.len(), "fold")),
+            format!(", {} running", format::counted(outline.under_way().len(), "fold")),
             theme.role(Role::Accent),
         ));
     }
@@ -228,10 +228,6 @@ fn headline<'a>(model: &Model, outline: &Outline, width: u16) -> Line<'a> {
     spans.push(Span::raw(" ".repeat(usize::from(width).saturating_sub(used + taken))));
     spans.extend(seen.into_iter().flat_map(|(sign, word)| [sign, word]));
     Line::from(spans)
-}
-
-fn counted(count: usize, of: &str) -> String {
-    format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The cell under the cursor stands out, and each can be clicked.
