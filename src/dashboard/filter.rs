@@ -47,7 +47,8 @@ impl Field {
     ];
 }
 
-const STATES: [&str; 6] = ["waiting", "running", "finished", "pruned", "failed", "cancelled"];
+/// Those that the race gave up are pruned, too, as they are in the database.
+const STATES: [&str; 7] = ["waiting", "running", "finished", "pruned", "raced", "failed", "cancelled"];
 const STANDINGS: [&str; 3] = ["best", "tied", "behind"];
 
 /// What a trial says of a field.
@@ -56,6 +57,8 @@ pub enum Value {
     Nothing,
     Number(f64),
     Text(String),
+    /// Any of these says it.
+    Words(&'static [&'static str]),
 }
 
 /// A trial, asked.
@@ -115,6 +118,22 @@ impl Filter {
         }
     }
 
+    /// As much of it as can be understood, and what cannot be: what is wrong hides nothing.
+    pub fn as_understood(text: &str, parameters: &[String]) -> (Self, Option<FilterError>) {
+        let error = match Self::parse(text, parameters) {
+            Ok(filter) => return (filter, None),
+            Err(error) => error,
+        };
+        let mut end = error.at.start;
+        loop {
+            // what stands before it, without what leads over to it
+            match Self::parse(&text[..end], parameters) {
+                Ok(filter) => return (filter, Some(error)),
+                Err(_) => end = tokens(&text[..end]).ok().and_then(|all| Some(all.last()?.at.start)).unwrap_or(0),
+            }
+        }
+    }
+
     pub fn accepts(&self, subject: &impl Subject) -> bool {
         match self {
             Self::All(all) => all.iter().all(|filter| filter.accepts(subject)),
@@ -140,6 +159,10 @@ impl Op {
                 Self::IsNot => !is_near(*own, *other),
             },
             (Value::Text(own), other) => self.holds_text(own, other),
+            (Value::Words(words), other) if self == Self::IsNot => {
+                words.iter().all(|word| self.holds_text(word, other))
+            }
+            (Value::Words(words), other) => words.iter().any(|word| self.holds_text(word, other)),
             (Value::Number(own), other) => self.holds_text(&own.to_string(), other),
         }
     }
@@ -395,7 +418,7 @@ mod tests {
         fn value(&self, field: Field) -> Value {
             match field {
                 Field::Trial => Value::Number(7.0),
-                Field::State => Value::Text("finished".to_owned()),
+                Field::State => Value::Words(&["finished"]),
                 Field::Score => Value::Number(0.91),
                 Field::Time => Value::Number(240.0),
                 Field::Parameter(0) => Value::Number(3e-4),
@@ -448,11 +471,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_hides_nothing() {
+        let keys = ["train.learning_rate".to_owned()];
+        for (text, accepts) in [
+            ("zzz=3", true),
+            ("state=finished & zzz=3", true),
+            ("state=failed & zzz=3", false),
+            ("state=failed & lr<", false),
+            ("state=failed | (", false),
+            ("why=\"no end", true),
+            ("(", true),
+        ] {
+            let (filter, error) = Filter::as_understood(text, &keys);
+            assert_eq!((filter.accepts(&Row), error.is_some()), (accepts, true), "{text}");
+        }
+        assert_eq!(Filter::as_understood("state=failed", &keys).1, None);
+    }
+
+    #[test]
     fn mistakes_are_said_with_their_place() {
         check("lr<", ": a value is to follow");
         check("scor<1", "scor: no column \"scor\"; do you mean score?");
         check("layers=2", "layers: \"layers\" could be model.aggregator.layers, model.layers");
-        check("state=finshed", "finshed: \"finshed\" is none of waiting, running, finished, pruned, failed, cancelled");
+        check(
+            "state=finshed",
+            "finshed: \"finshed\" is none of waiting, running, finished, pruned, raced, failed, cancelled",
+        );
         check("score>high", "high: \"high\" is no number");
         check("time<soon", "soon: \"soon\" is no time: 90, 90s, 5m or 2h");
         check("(doc", ": a ) is missing");

@@ -80,6 +80,11 @@ pub(super) fn age(then: Millis, now: Millis) -> String {
     }
 }
 
+/// Of a test, as it follows a p: `= 0.034`, `< 0.001`.
+pub(super) fn chance(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("= {p:.3}") }
+}
+
 /// `1 fold`, `5 folds`
 pub(super) fn counted(count: usize, of: &str) -> String {
     format!("{count} {of}{}", if count == 1 { "" } else { "s" })
@@ -97,7 +102,8 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
     }
     let (mut kept, mut used) = (String::new(), 0);
     for letter in text.chars() {
-        let wide = letter.width().unwrap_or(0);
+        // a control character is drawn as a blank
+        let wide = letter.width().unwrap_or(1);
         if used + wide + 1 > columns {
             break;
         }
@@ -117,7 +123,7 @@ pub(super) fn fit_end(text: &str, columns: usize) -> String {
     }
     let (mut kept, mut used) = (Vec::new(), 0);
     for letter in text.chars().rev() {
-        let wide = letter.width().unwrap_or(0);
+        let wide = letter.width().unwrap_or(1);
         if used + wide + 1 > columns {
             break;
         }
@@ -139,6 +145,7 @@ mod tests {
         let numbers = [0.001, 3e-5, 64.0, 0.1 + 0.2, 1.5e9, -2.0, 0.0].map(number).join(" | ");
         assert_eq!(numbers, "0.001 | 3e-5 | 64 | 0.3 | 1.5e9 | -2 | 0");
         let times = [0.04, 59.4, 61.0, 7_400.0, 400_000.0].map(duration).join(" | ");
+        assert_eq!([0.0342, 0.000_4].map(chance).join(" | "), "= 0.034 | < 0.001");
         assert_eq!(times, "0.0s | 59s | 1m01s | 2h03m | 4d15h");
     }
 
@@ -148,5 +155,6 @@ mod tests {
         assert_eq!(fit("裁判文书", 7), "裁判文…");
         assert_eq!(fit("裁判文书", 6), "裁判…");
         assert_eq!(fit_end("model.aggregator.layers", 10), "…or.layers");
+        assert_eq!(fit("Traceback\n  line 1", 12), "Traceback\n …");
     }
 }

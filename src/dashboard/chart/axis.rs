@@ -8,6 +8,8 @@ pub struct Axis {
     pub low: f64,
     pub high: f64,
     pub is_log: bool,
+    /// Of whole numbers: there is nothing to write between them.
+    pub is_whole: bool,
 }
 
 impl Axis {
@@ -18,10 +20,10 @@ impl Axis {
         if low > high {
             return None;
         }
-        let axis = Self { low, high, is_log };
+        let axis = Self { low, high, is_log, is_whole: false };
         let (a, b) = (axis.scaled(low), axis.scaled(high));
         let span = if b > a { (b - a) * room } else { (a.abs() * 0.1).max(0.5) };
-        Some(Self { low: axis.unscaled(a - span), high: axis.unscaled(b + span), is_log })
+        Some(Self { low: axis.unscaled(a - span), high: axis.unscaled(b + span), ..axis })
     }
 
     /// From 0 at its low end to 1 at its high one, and beyond.
@@ -39,7 +41,13 @@ impl Axis {
     /// A part of it, such as 0.25 to 0.75.
     #[must_use]
     pub fn zoomed(&self, from: f64, to: f64) -> Self {
-        Self { low: self.at(from), high: self.at(to), is_log: self.is_log }
+        Self { low: self.at(from), high: self.at(to), ..*self }
+    }
+
+    /// The same one, of whole numbers.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self { is_whole: true, ..self }
     }
 
     /// Round numbers on it, at most so many.
@@ -63,6 +71,7 @@ impl Axis {
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|digit| digit * power).find(|step| *step >= rough * 0.999);
         let step = step.unwrap_or(10.0 * power);
+        let step = if self.is_whole { step.max(1.0) } else { step };
         let (first, last) = ((self.low / step).ceil() as i64, (self.high / step).floor() as i64);
         // a step that is a power of ten below one is not exact: its inverse is
         (first..=last).map(|n| if step < 1.0 { n as f64 / (1.0 / step).round() } else { n as f64 * step }).collect()
@@ -94,7 +103,7 @@ mod tests {
     use super::*;
 
     fn check(low: f64, high: f64, is_log: bool, expect: &str) {
-        assert_eq!(labels(&Axis { low, high, is_log }.ticks(6)).join(" "), expect);
+        assert_eq!(labels(&Axis { low, high, is_log, is_whole: false }.ticks(6)).join(" "), expect);
     }
 
     #[test]
@@ -106,6 +115,9 @@ mod tests {
         check(1e-5, 1e-1, true, "1e-5 1e-4 0.001 0.01 0.1");
         check(0.2, 0.9, true, "0.2 0.4 0.6 0.8");
         check(5.0, 5.0, false, "");
+        let epochs = Axis { low: 1.0, high: 3.0, is_log: false, is_whole: false };
+        assert_eq!(labels(&epochs.ticks(6)).join(" "), "1.0 1.5 2.0 2.5 3.0");
+        assert_eq!(labels(&epochs.whole().ticks(6)).join(" "), "1 2 3");
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Chart<'_> {
                     // every other dot: what lies above stays readable
                     for row in high.max(0.0).round() as usize..=(low.max(0.0).round() as usize).min(height) {
                         if (row + column).is_multiple_of(3) {
-                            raster.dot(column, row, band.style);
+                            raster.shade(column, row, band.style);
                         }
                     }
                 }

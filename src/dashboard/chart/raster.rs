@@ -1,4 +1,4 @@
-//! Dots on cells: eight a cell in braille, two in half blocks, one in plain letters.
+//! Dots on cells: eight a cell in braille, two in half blocks, one in plain letters, where shades have their own.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -8,6 +8,10 @@ use crate::dashboard::theme::Glyphs;
 
 /// Of a cell, row by row; the fourth row came later than the other six dots.
 const BRAILLE: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
+
+/// What a cell of plain letters holds.
+const DOT: u8 = 1;
+const SHADE: u8 = 2;
 
 /// A grid of dots over an area; each cell has one colour, that of the last dot on it.
 #[derive(Debug)]
@@ -47,10 +51,19 @@ impl Raster {
         let mask = match self.glyphs {
             Glyphs::Braille => BRAILLE[y % 4][x % 2],
             Glyphs::Block => 1 << (y % 2),
-            Glyphs::Ascii => 1,
+            Glyphs::Ascii => DOT,
         };
         let cell = &mut self.cells[row * usize::from(self.area.width) + column];
         *cell = (cell.0 | mask, style);
+    }
+
+    /// Sets a dot of a shade, which a curve above it is told from also where a cell has but one dot.
+    pub(super) fn shade(&mut self, x: usize, y: usize, style: Style) {
+        if self.glyphs != Glyphs::Ascii {
+            self.dot(x, y, style);
+        } else if x < usize::from(self.area.width) && y < usize::from(self.area.height) {
+            self.cells[y * usize::from(self.area.width) + x] = (SHADE, style);
+        }
     }
 
     /// A line of dots between two places, wherever they lie.
@@ -71,6 +84,7 @@ impl Raster {
             let letter = match self.glyphs {
                 Glyphs::Braille => char::from_u32(0x2800 + u32::from(*mask)).unwrap_or(' '),
                 Glyphs::Block => ['▀', '▄', '█'][usize::from(*mask) - 1],
+                Glyphs::Ascii if *mask == SHADE => '.',
                 Glyphs::Ascii => '*',
             };
             let (column, row) = (index % usize::from(self.area.width), index / usize::from(self.area.width));

@@ -218,7 +218,11 @@ impl Model {
             self.trail.push(self.screen);
             self.screen = screen;
         }
-        if self.screen != Screen::Sweeps && self.sweep.is_none() {
+    }
+
+    /// A screen that was gone to before there was anything to show is about what was selected.
+    fn fill(&mut self) {
+        if self.screen != Screen::Sweeps && self.sweep.is_none() && self.awaited.is_none() {
             self.sweep = self.sweeps.selected(&self.data);
         }
         if self.screen == Screen::Trial && self.trial_id.is_none() {
@@ -332,6 +336,7 @@ impl Model {
 /// All that a message changes; what the terminal has to do about it comes back.
 pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
     let mut next = Some(msg);
+    let (was_open, said) = (model.overlay.is_some(), model.toast.clone());
     while let Some(msg) = next.take() {
         match msg {
             Msg::Quit => return Some(Effect::Quit),
@@ -389,16 +394,21 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
                 model.toast.take_if(|toast| toast.until <= now);
             }
             Msg::Resized(size) => model.size = size,
-            Msg::Database(fate) => database_became(model, fate),
+            Msg::Database(fate) => database_became(model, &fate),
             Msg::Answer(want, answer) => answered(model, want, answer),
             // of what is not shown any more nobody wants to know
             Msg::Unanswered(want, why) if model.wants().contains(&want) => model.say(why, true),
             Msg::Unanswered(..) => {}
         }
     }
+    // what was said before is not said of what opens now
+    if !was_open && model.overlay.is_some() && model.toast == said {
+        model.toast = None;
+    }
+    model.sweeps.refresh(&model.data);
+    model.fill();
     let wants = model.wants();
     model.data.keep(&wants);
-    model.sweeps.refresh(&model.data);
     if let Some(ledger) = model.sweep.and_then(|sweep| model.data.ledger(sweep)) {
         model.trials.refresh(ledger, model.now);
         // ten thousand are not sorted for nobody
@@ -410,14 +420,14 @@ pub fn update(model: &mut Model, msg: Msg) -> Option<Effect> {
     None
 }
 
-fn database_became(model: &mut Model, fate: Fate) {
+fn database_became(model: &mut Model, fate: &Fate) {
     let path = &model.database;
     model.alarm = match fate {
         Fate::There | Fate::Replaced => None,
         Fate::Gone => Some(format!("{path} was deleted or moved: this is what it said last")),
-        Fate::Unreadable(ref why) => Some(format!("another file was put in place of {path}: {why}")),
+        Fate::Unreadable(why) => Some(format!("another file was put in place of {path}: {why}")),
     };
-    if fate == Fate::Replaced {
+    if *fate == Fate::Replaced {
         let anew = Model::new(model.theme, model.database.clone(), None, model.now);
         *model = Model { size: model.size, conducts: model.conducts, ..anew };
         model.say("another database was put in its place, and is read from now on", false);

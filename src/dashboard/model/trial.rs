@@ -118,6 +118,8 @@ pub struct TrialView {
     pub cursor: Option<f64>,
     /// The fold that stands out, among the newest runs.
     pub fold: Option<usize>,
+    /// Of the list of parameters.
+    pub parameters: Cursor,
     /// Of the list of mistakes.
     pub mistakes: Cursor,
     /// Lines from the end of the log.
@@ -137,6 +139,7 @@ impl Default for TrialView {
             window: (0.0, 1.0),
             cursor: None,
             fold: None,
+            parameters: Cursor::default(),
             mistakes: Cursor::default(),
             above_end: 0,
         }
@@ -259,7 +262,8 @@ impl TrialView {
                 Move::Rows(rows) => self.zoom(if rows < 0 { 0.8 } else { 1.25 }),
                 _ => self.step_fold(to, trial),
             },
-            Page::Folds | Page::Parameters => self.step_fold(to, trial),
+            Page::Folds => self.step_fold(to, trial),
+            Page::Parameters => self.parameters.scroll(to, trial.settings()),
             Page::Errors => {
                 let folds = trial.folds_done();
                 let errors = data.errors(&Want::Errors { sweep, trial: trial.id, folds });

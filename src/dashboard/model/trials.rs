@@ -11,7 +11,7 @@ use crate::dashboard::filter::{Field, Filter, FilterError, Subject, Value};
 use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Setting, Standing, Trial};
 use crate::dashboard::message::{Move, Msg};
-use crate::store::{Millis, TrialState};
+use crate::store::{GivenUp, Millis, TrialState};
 use crate::sweep::TrialId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Trials {
     pub hidden: BTreeSet<String>,
     /// Parameters that are scrolled away to the left.
     pub scrolled: usize,
-    /// What is wrong with the filter: the last good one is still in force.
+    /// What is wrong with the filter: what stands before it is in force.
     pub error: Option<FilterError>,
     compiled: Filter,
     /// Places in the ledger, as they are shown.
@@ -118,10 +118,7 @@ impl Trials {
         }
         if self.made_of.as_ref().is_none_or(|old| old.filter != made_of.filter || old.parameters != made_of.parameters)
         {
-            match Filter::parse(self.filter.text(), &ledger.parameters) {
-                Ok(filter) => (self.compiled, self.error) = (filter, None),
-                Err(error) => self.error = Some(error),
-            }
+            (self.compiled, self.error) = Filter::as_understood(self.filter.text(), &ledger.parameters);
         }
         let passes =
             |index: &u32| self.compiled.accepts(&Asked { ledger, trial: &ledger.trials[*index as usize], now });
@@ -227,7 +224,7 @@ impl Subject for Asked<'_> {
         let trial = self.trial;
         match field {
             Field::Trial => Value::Number(f64::from(trial.id.0)),
-            Field::State => Value::Text(format!("{:?}", trial.state)),
+            Field::State => Value::Words(states(trial)),
             Field::Score => number(trial.score_so_far()),
             Field::Error => number(trial.score_se),
             Field::Standing => match self.ledger.standing(trial) {
@@ -261,7 +258,7 @@ impl Subject for Asked<'_> {
         };
         let id = trial.id.to_string();
         id == word
-            || is_in(&format!("{:?}", trial.state))
+            || states(trial).iter().any(|state| is_in(state))
             || (trial.has_remarks() && trial.remarks().to_lowercase().contains(&word.to_lowercase()))
             || trial.why.as_ref().is_some_and(|why| why.to_lowercase().contains(&word.to_lowercase()))
             || (0..self.ledger.parameters.len()).any(|index| match trial.setting(index) {
@@ -269,6 +266,19 @@ impl Subject for Asked<'_> {
                 Setting::Absent => false,
                 other => format::setting(other) == word,
             })
+    }
+}
+
+/// The words for its state.
+fn states(trial: &Trial) -> &'static [&'static str] {
+    match (trial.state, trial.given_up) {
+        (TrialState::Waiting, _) => &["waiting"],
+        (TrialState::Running, _) => &["running"],
+        (TrialState::Finished, _) => &["finished"],
+        (TrialState::Pruned, Some(GivenUp::Race)) => &["pruned", "raced"],
+        (TrialState::Pruned, _) => &["pruned"],
+        (TrialState::Failed, _) => &["failed"],
+        (TrialState::Cancelled, _) => &["cancelled"],
     }
 }
 

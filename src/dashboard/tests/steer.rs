@@ -9,6 +9,7 @@ use crate::dashboard::feed::{Answer as Answered, Want};
 use crate::dashboard::message::{Effect, Heard, Msg, Screen, Told};
 use crate::dashboard::model::update;
 use crate::protocol::Progress;
+use crate::store::Millis;
 use crate::sweep::{Order, SlotId, Stage, TrialId};
 
 fn given(effect: Option<Effect>) -> Order {
@@ -153,10 +154,27 @@ async fn a_sweep_whose_coordinator_is_gone_is_lost() {
     let mut seen = Seen::of(&story).await;
     let (sweep, machine) = (seen.model.sweeps.selected(&seen.model.data).expect("one is"), Screen::Machine.number());
     update(&mut seen.model, Msg::Answer(Want::Lost, Answered::Lost([sweep].into())));
-    for (name, keys) in [("sweeps", String::new()), ("machine", format!("<enter>{machine}"))] {
+    let (trial, lanes) = ("2/trial=4<enter><enter>f".to_owned(), Screen::Lanes.number().to_string());
+    let screens = [
+        ("sweeps", String::new()),
+        ("trials", "<enter>".to_owned()),
+        ("lanes", lanes),
+        ("trial", trial),
+        ("machine", machine.to_string()),
+    ];
+    for (name, keys) in screens {
         seen.press(&keys).await;
         for (width, height) in [(120, 40), (60, 20)] {
-            insta::assert_snapshot!(format!("lost_{name}_{width}x{height}"), seen.frame(width, height).0);
+            let frame = seen.frame(width, height).0;
+            insta::assert_snapshot!(format!("lost_{name}_{width}x{height}"), frame);
+            // its clocks stand still, and so does the sign of what runs
+            let now = seen.model.now;
+            update(&mut seen.model, Msg::Tick(Millis(now.0 + 5000)));
+            assert_eq!(seen.frame(width, height).0, frame, "{name}");
+            update(&mut seen.model, Msg::Tick(now));
+            // above them Lanes says what the signs mean
+            let rows = frame.lines().skip(3);
+            assert!(!rows.clone().any(|row| row.contains('▸')), "{name} says that something runs:\n{frame}");
         }
     }
     assert_eq!(seen.model.listens_to(), None);
@@ -166,6 +184,7 @@ async fn a_sweep_whose_coordinator_is_gone_is_lost() {
     // somebody has resumed it
     update(&mut seen.model, Msg::Answer(Want::Lost, Answered::Lost([].into())));
     assert!(!seen.frame(120, 40).0.contains("lost"));
+    assert!(seen.frame(120, 40).0.contains("▸ 4/1"), "it runs again");
 }
 
 #[tokio::test]

@@ -20,10 +20,11 @@ use ratatui::text::{Line, Span};
 
 use super::format;
 use super::keys::{self, Binding};
+use super::ledger::Trial;
 use super::message::{Msg, Screen};
 use super::model::{Line as Input, Model};
 use super::theme::{Glyphs, Role, Theme};
-use crate::store::{Outline, RunState, SweepState, TrialState};
+use crate::store::{GivenUp, Outline, RunState, SweepState, TrialState};
 
 /// Smaller than this nothing can be read.
 const LEAST: (u16, u16) = (60, 20);
@@ -72,7 +73,33 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) -> Zones {
     draw_footer(frame, footer, model, &mut zones);
     overlay::render(frame, body, model, &mut zones);
     draw_toast(frame, area, model);
+    if model.theme.glyphs == Glyphs::Ascii {
+        spell_out(frame.buffer_mut());
+    }
     zones
+}
+
+/// Signs and lines in the letters that every terminal has; names and documents stay as they are.
+fn spell_out(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        let letter = match cell.symbol() {
+            "…" => "~",
+            "“" | "”" => "\"",
+            "·" => ".",
+            "–" | "─" | "╌" | "━" | "┄" => "-",
+            "×" => "x",
+            "│" | "┃" | "┆" => "|",
+            "←" => "<",
+            "→" => ">",
+            "↑" => "^",
+            "↓" => "v",
+            "±" | "╭" | "╮" | "╰" | "╯" | "┌" | "┐" | "└" | "┘" | "├" | "┤" | "┬" | "┴" | "┼" => {
+                "+"
+            }
+            _ => continue,
+        };
+        cell.set_symbol(letter);
+    }
 }
 
 fn too_small(frame: &mut Frame<'_>, area: Rect) {
@@ -127,10 +154,11 @@ fn sweep_header<'a>(outline: &'a Outline, model: &Model, width: u16) -> (Vec<Spa
         Span::raw("  "),
     ];
     left.extend(bar::progress(theme, outline.progress(), bar));
-    left.push(Span::styled(format!(" {}/{}", outline.decided(), outline.trials()), theme.dim()));
+    left.push(Span::styled(format!(" {}", counted_trials(outline)), theme.dim()));
     if width >= 100 {
         left.push(Span::styled(" trials", theme.dim()));
     }
+    left.push(failures(theme, outline));
     if let Some(best) = outline.best() {
         let what = if width >= 100 { format!("  best {} ", outline.objective) } else { "  best ".to_owned() };
         left.push(Span::styled(what, theme.dim()));
@@ -238,9 +266,12 @@ fn first_key(binding: &Binding) -> String {
     binding.keys.first().map(|key| key.name()).unwrap_or_default()
 }
 
-/// A line of text in one row.
-fn put(buffer: &mut Buffer, area: Rect, line: Line<'_>) {
+/// A line of text in one row; what breaks lines is a blank.
+fn put(buffer: &mut Buffer, area: Rect, mut line: Line<'_>) {
     use ratatui::widgets::Widget;
+    for span in line.spans.iter_mut().filter(|span| span.content.contains(char::is_control)) {
+        span.content = span.content.replace(char::is_control, " ").into();
+    }
     let (area, is_cut) = (Rect { height: area.height.min(1), ..area }, line.width() > usize::from(area.width));
     line.render(area, buffer);
     // of a narrow one a sign is left, which says more
@@ -277,6 +308,17 @@ fn put_notice(buffer: &mut Buffer, area: Rect, theme: Theme, lines: &[&str]) {
     for (row, text) in area.rows().skip(top.into()).zip(lines) {
         put(buffer, row, Line::styled(format::fit(text, row.width.into()), theme.dim()).centered());
     }
+}
+
+/// Trials that are decided, of all.
+fn counted_trials(outline: &Outline) -> String {
+    format!("{}/{}", outline.decided(), outline.trials())
+}
+
+/// How many trials have failed, where any has.
+fn failures<'a>(theme: Theme, outline: &Outline) -> Span<'a> {
+    let (sign, style) = trial_sign(theme, TrialState::Failed);
+    Span::styled(if outline.failed > 0 { format!(" {sign}{}", outline.failed) } else { String::new() }, style)
 }
 
 /// The sign of a sweep, its word, and their colour.
@@ -336,6 +378,21 @@ fn trial_sign(theme: Theme, state: TrialState) -> (&'static str, Style) {
     )
 }
 
+/// The sign of a trial's state, its colour, and its word: who gave it up is told.
+fn trial_state(theme: Theme, trial: &Trial) -> (&'static str, Style, &'static str) {
+    if (trial.state, trial.given_up) == (TrialState::Pruned, Some(GivenUp::Race)) {
+        let (sign, style) = raced_out(theme);
+        return (sign, style, "raced out");
+    }
+    let (sign, style) = trial_sign(theme, trial.state);
+    (sign, style, trial_word(trial.state))
+}
+
+/// The sign of what the race ended.
+fn raced_out(theme: Theme) -> (&'static str, Style) {
+    (if theme.glyphs == Glyphs::Ascii { "/" } else { "⊘" }, theme.role(Role::Warn))
+}
+
 fn run_sign(theme: Theme, state: RunState) -> (&'static str, Style) {
     let (sign, ascii, style) = match state {
         RunState::Waiting => ("·", ".", theme.dim()),
@@ -351,7 +408,7 @@ fn run_sign(theme: Theme, state: RunState) -> (&'static str, Style) {
 
 /// Of a trial that counts in nothing.
 fn excluded_sign(theme: Theme) -> &'static str {
-    if theme.glyphs == Glyphs::Ascii { "x" } else { "⊘" }
+    if theme.glyphs == Glyphs::Ascii { "0" } else { "∅" }
 }
 
 /// So many rows at the top, and the rest.

@@ -14,6 +14,9 @@ use crate::dashboard::theme::{Role, Theme};
 /// Columns that sentences are broken at.
 const WIDTH: u16 = 64;
 
+/// Lines that tell what is wrong, at most: the fields and the keys are needed, too.
+const MOST_WRONG: usize = 3;
+
 /// What follows, and whether it is meant.
 pub(super) fn ask(frame: &mut Frame<'_>, area: Rect, theme: Theme, ask: &Ask, zones: &mut Zones) {
     let width = WIDTH.min(area.width);
@@ -41,7 +44,7 @@ pub(super) fn form(frame: &mut Frame<'_>, area: Rect, theme: Theme, form: &Form,
     let is_point = matches!(form.purpose, Purpose::Enqueue(_));
     let width = area.width.min(if is_point { 96 } else { WIDTH });
     let advice = wrapped(&form.advice(), usize::from(width) - 4);
-    let problem = form.problem.as_deref().map(|why| wrapped(why, usize::from(width) - 4)).unwrap_or_default();
+    let problem = form.problem.as_deref().map(|why| cut(wrapped(why, usize::from(width) - 4))).unwrap_or_default();
     let around = advice.len() as u16 + problem.len() as u16 + 5;
     let height = form.fields.len().max(1) as u16 + around;
     let inside = window(frame, area, theme, &form.title(), (width, height), zones);
@@ -81,6 +84,15 @@ pub(super) fn form(frame: &mut Frame<'_>, area: Rect, theme: Theme, form: &Form,
         }
         put(frame.buffer_mut(), row, Line::from(spans));
     }
+}
+
+/// The first lines, which say what is wrong; what is long is a list of values.
+fn cut(mut lines: Vec<String>) -> Vec<String> {
+    if lines.len() > MOST_WRONG {
+        lines.truncate(MOST_WRONG);
+        lines[MOST_WRONG - 1].push('…');
+    }
+    lines
 }
 
 fn draw_field(frame: &mut Frame<'_>, row: Rect, theme: Theme, field: &Field, (name, is_typed): (usize, bool)) {

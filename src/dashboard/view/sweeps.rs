@@ -4,11 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
-use super::table::{Column, Table, that_fit};
-use super::{Zones, bar, put, put_input, put_notice, standing};
+use super::table::{Column, Table, that_fit, widen};
+use super::{Zones, bar, counted_trials, failures, put, put_input, put_notice, standing};
 use crate::dashboard::format;
 use crate::dashboard::model::Model;
-use crate::dashboard::theme::{Glyphs, Role};
+use crate::dashboard::theme::{Glyphs, Role, Theme};
 use crate::store::Outline;
 
 const NAME: usize = 0;
@@ -41,11 +41,12 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &m
         put_notice(frame.buffer_mut(), list, theme, lines);
         return;
     }
-    let mut columns = columns(&rows, list.width);
+    let mut columns = columns(theme, &rows, list.width);
     // a mark stands in front of a name
     columns[NAME].width += if model.sweeps.marks.is_empty() { 0 } else { 2 };
     let shown = that_fit(&columns, list.width);
-    widen_curve(&mut columns, &shown, list.width);
+    widen(&mut columns, &shown, CURVE, list.width);
+    columns[CURVE].width = columns[CURVE].width.min(52);
     let curve = usize::from(columns[CURVE].width);
     let bar = usize::from(columns[PROGRESS].width) - 5;
     let table = Table { theme, columns: &columns, shown: &shown, cursor: &model.sweeps.cursor, rows: rows.len() };
@@ -79,7 +80,7 @@ fn sentence<'a>(model: &Model, outline: &Outline, width: usize) -> Line<'a> {
     if !outline.under_way().is_empty() {
         parts.push(format!("{} going on", format::counted(outline.under_way().len(), "run")));
     }
-    parts.push(format!("{} folds a trial", outline.folds));
+    parts.push(format!("{} a trial", format::counted(outline.folds as usize, "fold")));
     if let Some(baseline) = outline.baseline {
         parts.push(format!("baseline {}", format::score(baseline)));
     }
@@ -91,7 +92,7 @@ fn sentence<'a>(model: &Model, outline: &Outline, width: usize) -> Line<'a> {
     ])
 }
 
-fn columns(rows: &[&Outline], width: u16) -> Vec<Column> {
+fn columns(theme: Theme, rows: &[&Outline], width: u16) -> Vec<Column> {
     let longest = |text: &dyn Fn(&Outline) -> usize, least: usize| {
         rows.iter().map(|outline| text(outline)).max().unwrap_or(0).max(least) as u16
     };
@@ -99,7 +100,7 @@ fn columns(rows: &[&Outline], width: u16) -> Vec<Column> {
         Column::left("sweep", longest(&|it| format::width(&it.name), 5).min(width / 4), 255),
         Column::left("state", 10, 200),
         Column::left("progress", if width >= 100 { 17 } else { 13 }, 180),
-        Column::right("trials", longest(&|it| trials(it).len(), 6), 150),
+        Column::right("trials", longest(&|it| counted_trials(it).len() + failures(theme, it).width(), 6), 150),
         Column::left("objective", longest(&|it| format::width(&it.objective), 9).min(16), 80),
         Column::right("best", 8, 250),
         Column::left("best so far", 12, 120),
@@ -107,14 +108,6 @@ fn columns(rows: &[&Outline], width: u16) -> Vec<Column> {
         Column::left("sampler", 7, 60),
         Column::right("started", 8, 90),
     ]
-}
-
-/// The curve takes what is left.
-fn widen_curve(columns: &mut [Column], shown: &[usize], width: u16) {
-    let used: u16 = shown.iter().map(|column| columns[*column].width + 2).sum();
-    if shown.contains(&CURVE) {
-        columns[CURVE].width += width.saturating_sub(used + 1).min(40);
-    }
 }
 
 fn cell<'a>(model: &Model, outline: &'a Outline, column: usize, (bar, curve): (usize, usize)) -> Vec<Span<'a>> {
@@ -135,7 +128,7 @@ fn cell<'a>(model: &Model, outline: &'a Outline, column: usize, (bar, curve): (u
             spans.push(Span::styled(format!(" {:>3.0}%", (part * 100.0).floor()), theme.dim()));
             spans
         }
-        TRIALS => vec![Span::raw(trials(outline))],
+        TRIALS => vec![Span::raw(counted_trials(outline)), failures(theme, outline)],
         OBJECTIVE => vec![Span::styled(outline.objective.as_str(), theme.dim())],
         BEST => match outline.best() {
             Some(best) => vec![Span::styled(format::score(best.score), theme.bold())],
@@ -149,10 +142,6 @@ fn cell<'a>(model: &Model, outline: &'a Outline, column: usize, (bar, curve): (u
         }
         _ => Vec::new(),
     }
-}
-
-fn trials(outline: &Outline) -> String {
-    format!("{}/{}", outline.decided(), outline.trials())
 }
 
 /// What is left of a live one at its pace; what an old one took.

@@ -40,7 +40,11 @@ pub(super) const GAP: u16 = 2;
 
 /// Numbers of the columns that fit, from left to right.
 pub(super) fn that_fit(columns: &[Column], width: u16) -> Vec<usize> {
-    let mut kept: Vec<usize> = (0..columns.len()).collect();
+    fit((0..columns.len()).collect(), columns, width)
+}
+
+/// Those of some of them.
+pub(super) fn fit(mut kept: Vec<usize>, columns: &[Column], width: u16) -> Vec<usize> {
     let needs =
         |kept: &[usize]| kept.iter().map(|column| columns[*column].width + GAP).sum::<u16>().saturating_sub(GAP);
     while needs(&kept) > width.saturating_sub(2) && kept.len() > 1 {
@@ -48,6 +52,14 @@ pub(super) fn that_fit(columns: &[Column], width: u16) -> Vec<usize> {
         kept.remove(least.unwrap_or(0));
     }
     kept
+}
+
+/// A column takes what the others leave.
+pub(super) fn widen(columns: &mut [Column], shown: &[usize], column: usize, width: u16) {
+    let used: u16 = shown.iter().map(|column| columns[*column].width + GAP).sum();
+    if shown.contains(&column) {
+        columns[column].width += width.saturating_sub(used + 1);
+    }
 }
 
 /// A table with its titles; `cell` draws one cell of a row by the number of its column.

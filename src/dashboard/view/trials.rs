@@ -5,12 +5,12 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use super::table::{Column, Table, that_fit};
-use super::{Zones, bar, excluded_sign, put, put_input, put_notice, run_sign, trial_sign, trial_word};
+use super::{Zones, bar, excluded_sign, put, put_input, put_notice, run_sign, trial_state};
 use crate::dashboard::filter::{Field, end_of};
 use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Setting, Standing, Trial};
 use crate::dashboard::message::Msg;
-use crate::dashboard::model::{Model, TrialsMsg, name_of};
+use crate::dashboard::model::{Model, TrialsMsg};
 use crate::dashboard::theme::{Glyphs, Role, Theme};
 use crate::store::{RunState, SweepKey};
 
@@ -85,11 +85,14 @@ fn columns(model: &Model, ledger: &Ledger) -> (Vec<Field>, Vec<Column>) {
     let shown = trials.columns(ledger).into_iter().filter(|(field, _, is_shown)| *is_shown && !hidden_left(*field));
     shown
         .map(|(field, name, _)| {
-            let mut title = end_of(&name).to_owned();
+            let mut title = match field {
+                Field::Parameter(index) => short_name(ledger, index, 18),
+                _ => name,
+            };
             if trials.sort == field {
                 title.push_str(sort_sign(model.theme, trials.is_reversed));
             }
-            let titled = format::width(&title).min(18) as u16;
+            let titled = format::width(&title) as u16;
             let column = match field {
                 Field::Trial => Column::right(title, if ledger.baseline().is_some() { 8 } else { titled.max(6) }, 255),
                 // where there is no room, the sign says it, and the line below the table in words
@@ -115,6 +118,14 @@ fn columns(model: &Model, ledger: &Ledger) -> (Vec<Field>, Vec<Column>) {
             (field, column.on_click(Msg::Trials(TrialsMsg::Sort(field))))
         })
         .unzip()
+}
+
+/// The end of a parameter's dotted key, and more of it where others end alike; cut where it differs least.
+fn short_name(ledger: &Ledger, parameter: usize, columns: usize) -> String {
+    let name = &ledger.parameters[parameter];
+    let end = end_of(name);
+    let is_shared = ledger.parameters.iter().filter(|other| end_of(other) == end).nth(1).is_some();
+    format::fit_end(if is_shared { name } else { end }, columns)
 }
 
 pub(super) fn sort_sign(theme: Theme, is_reversed: bool) -> &'static str {
@@ -176,8 +187,8 @@ fn cell<'a>(
             spans
         }
         Field::State => {
-            let (sign, style) = trial_sign(theme, trial.state);
-            vec![Span::styled(format!("{sign} {}", trial_word(trial.state)), style)]
+            let (sign, style, word) = trial_state(theme, trial);
+            vec![Span::styled(format!("{sign} {word}"), style)]
         }
         Field::Score => score(theme, ledger, trial),
         Field::Folds => strip(theme, ledger, trial, range),
@@ -272,7 +283,7 @@ fn sentence<'a>(theme: Theme, ledger: &Ledger, trial: &Trial, width: usize) -> L
     let compared = |standing: &str| {
         ledger.against_best(trial).map(|it| {
             let error = it.difference_se.map(|error| format!(" ± {}", format::score(error))).unwrap_or_default();
-            let p = it.p.map(|p| format!(", p = {p:.2}")).unwrap_or_default();
+            let p = it.p.map(|p| format!(", p {}", format::chance(p))).unwrap_or_default();
             format!("{standing}: {:+.4}{error}{p}", it.difference)
         })
     };
@@ -282,8 +293,9 @@ fn sentence<'a>(theme: Theme, ledger: &Ledger, trial: &Trial, width: usize) -> L
         Standing::Behind => compared("behind the best"),
         Standing::Unknown => None,
     };
-    let stands = stands
-        .unwrap_or_else(|| format!("{}, {} of {} folds", trial_word(trial.state), trial.folds_done(), ledger.folds));
+    let stands = stands.unwrap_or_else(|| {
+        format!("{}, {} of {} folds", trial_state(theme, trial).2, trial.folds_done(), ledger.folds)
+    });
     let stands = format::fit(&stands, width.saturating_sub(format::width(&name)));
     let rest = width.saturating_sub(format::width(&name) + format::width(&stands) + 2);
     let mut spans = vec![Span::styled(name, theme.bold()), Span::styled(stands, theme.dim())];
@@ -300,9 +312,7 @@ fn particulars<'a>(theme: Theme, ledger: &Ledger, trial: &Trial, width: usize) -
     }
     let settings: Vec<String> = (0..ledger.parameters.len())
         .filter(|index| *trial.setting(*index) != Setting::Absent)
-        .map(|index| {
-            format!("{} {}", end_of(&name_of(Field::Parameter(index), ledger)), format::setting(trial.setting(index)))
-        })
+        .map(|index| format!("{} {}", short_name(ledger, index, usize::MAX), format::setting(trial.setting(index))))
         .collect();
     Line::styled(format::fit(&format!(" {}", settings.join("  ")), width), theme.dim())
 }

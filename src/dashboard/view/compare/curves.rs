@@ -178,7 +178,8 @@ pub(super) fn draw(
     let [area, legend] = split_top(area, area.height.saturating_sub(1));
     let (names, series): (Vec<usize>, Vec<Series>) = lines.into_iter().map(|line| (line.n, line.series)).unzip();
     let points = || series.iter().flat_map(|series| &series.points);
-    let x = Axis::around(points().map(|(x, _)| *x), false, 0.0);
+    // epochs, or trials
+    let x = Axis::around(points().map(|(x, _)| *x), false, 0.0).map(Axis::whole);
     let ends = bands.iter().flat_map(|band| &band.points).flat_map(|(_, low, high)| [*low, *high]);
     let y = Axis::around(points().map(|(_, y)| *y).chain(ends), view.is_log_y, 0.03);
     let Some((x, y)) = x.zip(y) else {

@@ -13,7 +13,7 @@ use ratatui::text::{Line, Span};
 
 use super::table::{Column, Table, that_fit};
 use super::trials::score;
-use super::{Zones, put, put_notice, trial_sign, trial_word};
+use super::{Zones, put, put_notice, trial_state};
 use crate::crossval::{Comparison, SIGNIFICANCE};
 use crate::dashboard::format;
 use crate::dashboard::message::Msg;
@@ -112,11 +112,11 @@ fn verdict(comparison: &Comparison, of: &str) -> String {
     let Comparison { folds, difference, difference_se, p } = comparison;
     let error = difference_se.map(|error| format!(" ± {}", format::score(error))).unwrap_or_default();
     let chance = match p {
-        Some(p) if *p < SIGNIFICANCE => format!(", p = {p:.3}: more than chance"),
-        Some(p) => format!(", p = {p:.3}: chance may explain it"),
+        Some(p) if *p < SIGNIFICANCE => format!(", p {}: more than chance", format::chance(*p)),
+        Some(p) => format!(", p {}: chance may explain it", format::chance(*p)),
         None => ", a single fold: no test".to_owned(),
     };
-    format!("{difference:+.4}{error} against {of} on {folds} folds{chance}")
+    format!("{difference:+.4}{error} against {of} on {}{chance}", format::counted(*folds, "fold"))
 }
 
 fn draw_list(frame: &mut Frame<'_>, area: Rect, model: &Model, lineup: &Lineup<'_>, zones: &mut Zones) {
@@ -151,8 +151,8 @@ fn draw_list(frame: &mut Frame<'_>, area: Rect, model: &Model, lineup: &Lineup<'
             0 => vec![letter(theme, model, row), sign_of(model, row)],
             1 => vec![Span::styled(format::fit_end(&name_of(it, is_mixed), 24), theme.bold())],
             2 => {
-                let (sign, style) = trial_sign(theme, it.trial.state);
-                let word = if area.width < 80 { String::new() } else { format!(" {}", trial_word(it.trial.state)) };
+                let (sign, style, word) = trial_state(theme, it.trial);
+                let word = if area.width < 80 { String::new() } else { format!(" {word}") };
                 vec![Span::styled(format!("{sign}{word}"), style)]
             }
             3 => score(theme, it.ledger, it.trial),

@@ -8,9 +8,9 @@ use ratatui::text::Span;
 use crate::dashboard::format;
 use crate::dashboard::ledger::Ledger;
 use crate::dashboard::model::{Cell, Model};
-use crate::dashboard::theme::{Glyphs, Role, Theme};
+use crate::dashboard::theme::{Glyphs, Theme};
 use crate::dashboard::view::trials::fold;
-use crate::dashboard::view::{bar, run_sign};
+use crate::dashboard::view::{bar, raced_out, run_sign};
 use crate::store::{RunState, Sample};
 
 /// From this width on a cell has words too, of so many columns.
@@ -102,13 +102,23 @@ fn look(model: &Model, ledger: &Ledger, cell: Cell<'_>, live: Option<Sample>) ->
     }
 }
 
-/// Without the zero in front, which says nothing: `.7412`.
+/// In five columns, rounded, and without the zero in front, which says nothing: `.7412`, `12.35`, `-.071`, `3e-5`.
 fn short(score: f64) -> String {
-    let text = format::score(score);
-    match text.strip_prefix("0.") {
-        Some(decimals) => format!(".{decimals}"),
-        None => text.chars().take(5).collect(),
+    let size = score.abs();
+    if !score.is_finite() {
+        return format::score(score);
     }
+    if size >= 99_999.5 || (size > 0.0 && size < 1e-3) {
+        return format!("{score:.0e}");
+    }
+    let with = |decimals: usize| {
+        let text = format!("{score:.decimals$}");
+        match text.strip_prefix("-0.") {
+            Some(rest) => format!("-.{rest}"),
+            None => text.strip_prefix("0.").map_or_else(|| text.clone(), |rest| format!(".{rest}")),
+        }
+    };
+    (0..=4).rev().map(with).find(|text| text.len() <= 5).unwrap_or_else(|| format!("{score:.0e}"))
 }
 
 /// The sign of a cell, its colour, and its word.
@@ -129,11 +139,6 @@ pub(super) fn state(theme: Theme, cell: Cell<'_>) -> (&'static str, Style, &'sta
         }
         Cell::NotRun => (never, theme.faint(), "not run: its trial has ended"),
     }
-}
-
-/// The sign of what the race ended.
-pub(super) fn raced_out(theme: Theme) -> (&'static str, Style) {
-    (if theme.glyphs == Glyphs::Ascii { "/" } else { "⊘" }, theme.role(Role::Warn))
 }
 
 fn word(state: RunState) -> &'static str {
@@ -160,4 +165,18 @@ pub(super) fn legend<'a>(theme: Theme) -> Vec<(Span<'a>, Span<'a>)> {
         of(run_sign(theme, RunState::Failed), "failed"),
         of(run_sign(theme, RunState::Cancelled), "cancelled"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_are_rounded_into_their_cell() {
+        let scores =
+            [0.741_25, 0.999_96, 12.345, -0.0714, 1234.56, 99_999.0, 123_456.0, 3.2e-5, 0.0, -12_345.6, f64::NAN];
+        let texts = scores.map(short);
+        assert_eq!(texts.join(" "), ".7412 1.000 12.35 -.071 1235 99999 1e5 3e-5 .0000 -1e4 NaN");
+        assert!(texts.iter().all(|text| text.len() <= 5));
+    }
 }

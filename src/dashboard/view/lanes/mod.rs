@@ -10,14 +10,14 @@ use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use super::table::{Column, GAP, Table};
 use super::trials::{score, sort_sign};
-use super::{Zones, bar, put, put_notice, trial_sign, trial_word};
+use super::{Zones, bar, put, put_notice, trial_state};
 use crate::dashboard::filter::Field;
 use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Run, Trial};
 use crate::dashboard::message::Msg;
 use crate::dashboard::model::{Cell, LanesMsg, Model, cell as cell_at, samples};
-use crate::dashboard::theme::{Depth, Glyphs, Role};
-use crate::store::{GivenUp, Outline, TrialState};
+use crate::dashboard::theme::{Depth, Glyphs, Role, Theme};
+use crate::store::Outline;
 
 /// From this height on the panel says more.
 const TALL: u16 = 24;
@@ -174,20 +174,9 @@ fn name<'a>(model: &Model, outline: &Outline, trial: &Trial) -> Vec<Span<'a>> {
 
 fn state<'a>(model: &Model, trial: &Trial, width: u16) -> Vec<Span<'a>> {
     let theme = model.theme;
-    let (sign, style) = match (trial.state, trial.given_up) {
-        (TrialState::Pruned, Some(GivenUp::Race)) => cell::raced_out(theme),
-        _ => trial_sign(theme, trial.state),
-    };
-    let text = if width >= 80 { format!("{sign} {}", word(trial)) } else { sign.to_owned() };
+    let (sign, style, word) = trial_state(theme, trial);
+    let text = if width >= 80 { format!("{sign} {word}") } else { sign.to_owned() };
     vec![Span::styled(text, style)]
-}
-
-/// The state of a trial, told apart by who gave it up.
-fn word(trial: &Trial) -> &'static str {
-    match (trial.state, trial.given_up) {
-        (TrialState::Pruned, Some(GivenUp::Race)) => "raced out",
-        _ => trial_word(trial.state),
-    }
 }
 
 /// How many run, how they are sorted, and what the signs mean.
@@ -284,7 +273,7 @@ fn draw_panel(frame: &mut Frame<'_>, area: Rect, model: &Model, outline: &Outlin
     let standing = if is_best { ", the best" } else { "" };
     let folds = format!("{} of {} folds finished", trial.folds_done(), ledger.folds);
     if is_wide || particulars.is_empty() {
-        lines.push(Line::styled(format!(" {name} {}{standing}: {folds}", word_of_trial(trial)), theme.dim()));
+        lines.push(Line::styled(format!(" {name} {}{standing}: {folds}", word_of_trial(theme, trial)), theme.dim()));
     }
     let run_why = match cell {
         Cell::Run(run) => run.why.as_deref(),
@@ -301,19 +290,20 @@ fn draw_panel(frame: &mut Frame<'_>, area: Rect, model: &Model, outline: &Outlin
     }
     let mut reasons = Vec::new();
     if let Some(why) = run_why {
-        reasons.push(Line::styled(format!("fold {fold}: {why}"), theme.role(Role::Warn)));
+        reasons.push(format!("fold {fold}: {why}"));
     }
     if let Some(why) = trial.why.as_deref().filter(|why| run_why.is_none_or(|of_run| !why.contains(of_run))) {
-        reasons.push(Line::styled(format!("{name}: {why}"), theme.role(Role::Warn)));
+        reasons.push(format!("{name}: {why}"));
     }
     let rest =
         Rect { x: area.x + 1, y: area.y + used, width: area.width.saturating_sub(2), height: area.height - used };
-    Paragraph::new(reasons).wrap(Wrap { trim: true }).render(rest, frame.buffer_mut());
+    let reasons = reasons.join("\n").replace('\r', "");
+    Paragraph::new(reasons).style(theme.role(Role::Warn)).wrap(Wrap { trim: true }).render(rest, frame.buffer_mut());
 }
 
-fn word_of_trial(trial: &Trial) -> String {
+fn word_of_trial(theme: Theme, trial: &Trial) -> String {
     let score = trial.score_so_far().map(|score| format!(" with {}", format::score(score))).unwrap_or_default();
-    format!("is {}{score}", word(trial))
+    format!("is {}{score}", trial_state(theme, trial).2)
 }
 
 /// Score, epochs, time and place of a run.

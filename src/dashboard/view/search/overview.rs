@@ -53,10 +53,11 @@ pub(super) fn render(
     put(frame.buffer_mut(), cursor, under_cursor(model, ledger, &trials, cursor.width));
 }
 
-/// Words on as many rows as there are.
+/// Words on as many rows as there are, each a column from the edge.
 fn put_wrapped(frame: &mut Frame<'_>, area: Rect, line: Line<'_>) {
     use ratatui::widgets::{Paragraph, Wrap};
-    frame.render_widget(Paragraph::new(line).wrap(Wrap { trim: false }), area);
+    let area = Rect { x: area.x + 1, width: area.width - 1, ..area };
+    frame.render_widget(Paragraph::new(line).wrap(Wrap { trim: true }), area);
 }
 
 fn standing<'a>(model: &Model, outline: &Outline, ledger: &Ledger, width: u16) -> Line<'a> {
@@ -237,7 +238,7 @@ impl Drawn {
         }
         best_so_far.extend(record.map(|record| ((trials.len() - 1) as f64, shown(record))));
         let baseline = outline.baseline.map(shown);
-        let x = Axis { low: -0.5, high: trials.len().max(FEWEST) as f64 - 0.5, is_log: false };
+        let x = Axis { low: -0.5, high: trials.len().max(FEWEST) as f64 - 0.5, is_log: false, is_whole: true };
         let y = range(&scores, baseline, ledger.direction.gain(1.0) > 0.0 && !is_regret, is_regret);
         let objective = &outline.objective;
         let y_title = if is_regret {

@@ -177,8 +177,8 @@ fn draw_lines(
     // what is not in the range lies below
     lines.sort_by_key(|(is_chosen, _)| *is_chosen);
     let series: Vec<Series> = lines.into_iter().map(|(_, series)| series).collect();
-    let x = Axis { low: 0.0, high: f64::from(plot.width), is_log: false };
-    let y = Axis { low: 0.0, high: 1.0, is_log: false };
+    let x = Axis { low: 0.0, high: f64::from(plot.width), is_log: false, is_whole: false };
+    let y = Axis { low: 0.0, high: 1.0, is_log: false, is_whole: false };
     let chart = Chart { theme, series: &series, bands: &[], x, y, x_title: "", cursor: None };
     chart.render_bare(buffer, plot);
     // without colours the best one is known by its signs

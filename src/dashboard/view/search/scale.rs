@@ -19,14 +19,17 @@ impl Scale {
         match domain {
             Domain::Values(values) => Self::Names(values.iter().map(name).collect()),
             Domain::Float { low, high, log } => Self::range(*low, *high, *log),
-            Domain::Integer { low, high, log, .. } => Self::range(*low as f64, *high as f64, *log),
+            Domain::Integer { low, high, log, .. } => match Self::range(*low as f64, *high as f64, *log) {
+                Self::Number(axis) => Self::Number(axis.whole()),
+                names @ Self::Names(_) => names,
+            },
         }
     }
 
     fn range(low: f64, high: f64, is_log: bool) -> Self {
         // a range of one value is as wide as any
         let high = if high > low { high } else { low + 1.0 };
-        Self::Number(Axis { low, high, is_log: is_log && low > 0.0 })
+        Self::Number(Axis { low, high, is_log: is_log && low > 0.0, is_whole: false })
     }
 
     /// Of what the trials are set to, where the domain is not known.
@@ -134,7 +137,10 @@ mod tests {
     #[test]
     fn what_has_no_domain_is_measured_by_its_settings() {
         let numbers = [Setting::Number(1.0), Setting::Absent, Setting::Number(1000.0)];
-        assert_eq!(Scale::around(numbers.iter()), Scale::Number(Axis { low: 1.0, high: 1000.0, is_log: true }));
+        assert_eq!(
+            Scale::around(numbers.iter()),
+            Scale::Number(Axis { low: 1.0, high: 1000.0, is_log: true, is_whole: false })
+        );
         let mixed = [Setting::Text("b".into()), Setting::Number(2.0), Setting::Text("b".into())];
         assert_eq!(Scale::around(mixed.iter()), Scale::Names(vec!["2".to_owned(), "b".to_owned()]));
         assert_eq!(Scale::around([Setting::Absent].iter()), Scale::Names(Vec::new()));

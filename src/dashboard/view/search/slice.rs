@@ -142,7 +142,7 @@ fn draw(
     // the axis of the chart is drawn in the numbers of the scale, or bare where names are written below it
     let (x, place): (Axis, Box<dyn Fn(f64) -> f64>) = match scale {
         Scale::Number(axis) => (axis.zoomed(-0.02, 1.02), Box::new(|part| axis.at(part))),
-        Scale::Names(_) => (Axis { low: 0.0, high: 1.0, is_log: false }, Box::new(|part| part)),
+        Scale::Names(_) => (Axis { low: 0.0, high: 1.0, is_log: false, is_whole: false }, Box::new(|part| part)),
     };
     let line = curve.line.iter().map(|(part, score)| (place(*part), *score)).collect();
     let bands: Vec<Band> = curve

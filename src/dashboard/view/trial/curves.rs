@@ -125,7 +125,8 @@ fn draw(
         put_notice(frame.buffer_mut(), area, theme, &[text]);
         return;
     };
-    let x = x.zoomed(view.window.0, view.window.1);
+    // epochs, or steps
+    let x = x.whole().zoomed(view.window.0, view.window.1);
     let series = series(theme, model, curves);
     let seen = series.iter().flat_map(|series| &series.points).filter(|(at, _)| (0.0..=1.0).contains(&x.part(*at)));
     let Some(y) = Axis::around(seen.map(|(_, value)| *value), view.is_log_y, 0.03) else {

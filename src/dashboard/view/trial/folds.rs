@@ -10,13 +10,14 @@ use crate::dashboard::ledger::{Ledger, Run, Standing, Trial};
 use crate::dashboard::message::{Move, Msg};
 use crate::dashboard::model::{Cursor, Model};
 use crate::dashboard::theme::Role;
-use crate::dashboard::view::table::{Column, Table, that_fit};
-use crate::dashboard::view::{Zones, put, put_notice, run_sign, split_top};
+use crate::dashboard::view::table::{Column, Table, fit, widen};
+use crate::dashboard::view::{Zones, put, put_notice, run_sign, split_top, wrapped};
 use crate::store::RunState;
 
 /// Columns of the comparison.
 const OF_BEST: usize = 3;
 const DIFFERENCE: usize = 4;
+const WHY: usize = 10;
 
 pub(super) fn render(
     frame: &mut Frame<'_>,
@@ -33,7 +34,7 @@ pub(super) fn render(
         return;
     }
     let [list, sum] = split_top(area, area.height.saturating_sub(2));
-    let columns = [
+    let mut columns = [
         Column::left("fold", 6, 255),
         Column::left("state", 13, 240),
         Column::right("score", 8, 250),
@@ -47,16 +48,24 @@ pub(super) fn render(
         Column::left("why", 24, 150),
     ];
     let is_best = ledger.standing(trial) == Standing::Best;
-    let mut shown = that_fit(&columns, list.width);
-    // it is not compared with itself
-    shown.retain(|column| !is_best || ![OF_BEST, DIFFERENCE].contains(column));
+    // it is not compared with itself, and most runs ended as they should
+    let has_why = runs.iter().any(|run| run.why.is_some());
+    let is_told = |column: &usize| match *column {
+        OF_BEST | DIFFERENCE => !is_best,
+        WHY => has_why,
+        _ => true,
+    };
+    let shown = fit((0..columns.len()).filter(is_told).collect(), &columns, list.width);
+    widen(&mut columns, &shown, WHY, list.width);
     let mut cursor = Cursor::default();
     let chosen = model.trial.run(trial).filter(|_| model.trial.fold.is_some());
     let row = chosen.and_then(|chosen| runs.iter().position(|run| std::ptr::eq(*run, chosen)));
     cursor.select(row.unwrap_or(usize::MAX));
     let table = Table { theme, columns: &columns, shown: &shown, cursor: &cursor, rows: runs.len() };
     table.render(frame, list, zones, |row, column| cell(model, ledger, runs[row], column));
-    put(frame.buffer_mut(), sum, Line::styled(format::fit(&summary(ledger, trial), sum.width.into()), theme.dim()));
+    for (row, line) in sum.rows().zip(wrapped(&summary(ledger, trial), usize::from(sum.width) - 2)) {
+        put(frame.buffer_mut(), row, Line::styled(format!(" {line}"), theme.dim()));
+    }
 }
 
 fn cell<'a>(model: &Model, ledger: &Ledger, run: &'a Run, column: usize) -> Vec<Span<'a>> {
@@ -100,14 +109,15 @@ fn difference<'a>(model: &Model, ledger: &Ledger, run: &Run) -> Vec<Span<'a>> {
 /// The mean of the differences, and whether chance explains it.
 fn summary(ledger: &Ledger, trial: &Trial) -> String {
     if ledger.standing(trial) == Standing::Best {
-        return " this is the best trial: the others are measured against it".to_owned();
+        return "this is the best trial: the others are measured against it".to_owned();
     }
     let Some((best, comparison)) = ledger.best().zip(ledger.against_best(trial)) else {
-        return " there is nothing to compare it with yet".to_owned();
+        return "there is nothing to compare it with yet".to_owned();
     };
     let error = comparison.difference_se.map(|error| format!(" ± {}", format::score(error))).unwrap_or_default();
-    let p = comparison.p.map(|p| format!(", p = {p:.3} (corrected, paired over the folds)")).unwrap_or_default();
-    format!(" less trial {}, the best, on {} folds: {:+.4}{error}{p}", best.id, comparison.folds, comparison.difference)
+    let p = comparison.p.map(|p| format!(", p {} (corrected, paired)", format::chance(p))).unwrap_or_default();
+    let folds = format::counted(comparison.folds, "fold");
+    format!("less trial {}, the best, on {folds}: {:+.4}{error}{p}", best.id, comparison.difference)
 }
 
 /// Fold, score and difference, one row a fold.

@@ -10,7 +10,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
-use super::{Zones, excluded_sign, put, put_notice, trial_sign, trial_word};
+use super::{Zones, excluded_sign, put, put_notice, trial_state};
 use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Run, Standing, Trial};
 use crate::dashboard::message::Msg;
@@ -35,7 +35,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &m
     match model.trial.page {
         Page::Curves => curves::render(frame, body, model, (outline, ledger, trial), zones),
         Page::Folds => folds::render(frame, body, model, ledger, trial, zones),
-        Page::Parameters => parameters::render(frame, body, model, outline.head.key, ledger, trial),
+        Page::Parameters => parameters::render(frame, body, model, (outline.head.key, ledger, trial)),
         Page::Errors => errors::render(frame, body, model, outline.head.key, trial, zones),
         Page::Log => log::render(frame, body, model, trial),
     }
@@ -44,16 +44,16 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &m
 fn headline<'a>(model: &Model, ledger: &Ledger, trial: &'a Trial, width: u16) -> Line<'a> {
     let theme = model.theme;
     let name = if trial.id.is_baseline() { "baseline".to_owned() } else { format!("trial {}", trial.id) };
-    let (sign, style) = trial_sign(theme, trial.state);
-    let mut spans = vec![
-        Span::styled(format!(" {name} "), theme.bold()),
-        Span::styled(format!("{sign} {}  ", trial_word(trial.state)), style),
-    ];
-    if let Some(score) = trial.score_so_far() {
+    let (sign, style, word) = trial_state(theme, trial);
+    let mut spans =
+        vec![Span::styled(format!(" {name} "), theme.bold()), Span::styled(format!("{sign} {word}  "), style)];
+    if let Some(score) = trial.score {
         let plus_minus = if theme.glyphs == Glyphs::Ascii { "+-" } else { "±" };
         spans.push(Span::styled(format::score(score), theme.bold()));
         let error = trial.score_se.map(|error| format!(" {plus_minus}{}", format::score(error)));
         spans.push(Span::styled(error.unwrap_or_default(), theme.dim()));
+    } else if let Some(so_far) = trial.score_so_far() {
+        spans.push(Span::styled(format!("({})", format::score(so_far)), theme.dim()));
     }
     let standing = match ledger.standing(trial) {
         Standing::Best => "  the best",
@@ -62,8 +62,10 @@ fn headline<'a>(model: &Model, ledger: &Ledger, trial: &'a Trial, width: u16) ->
         Standing::Unknown => "",
     };
     spans.push(Span::styled(standing, theme.dim()));
-    if width >= 80 {
+    if width >= 80 || trial.score.is_none() {
         spans.push(Span::styled(format!("  {}/{} folds", trial.folds_done(), ledger.folds), theme.dim()));
+    }
+    if width >= 80 {
         let seconds = trial.seconds(model.now).map(|seconds| format!("  {}", format::duration(seconds)));
         spans.push(Span::styled(seconds.unwrap_or_default(), theme.dim()));
     }

@@ -18,9 +18,7 @@ pub(super) fn render(
     frame: &mut Frame<'_>,
     area: Rect,
     model: &Model,
-    sweep: SweepKey,
-    ledger: &Ledger,
-    trial: &Trial,
+    (sweep, ledger, trial): (SweepKey, &Ledger, &Trial),
 ) {
     let theme = model.theme;
     let best = ledger.best().filter(|best| best.id != trial.id);
@@ -30,6 +28,7 @@ pub(super) fn render(
     }
     let rows = (ledger.parameters.len() as u16 + 2).min(area.height.saturating_sub(5));
     let [table, below] = split_top(area, rows);
+    let seen = model.trial.parameters.view(ledger.parameters.len(), usize::from(rows.saturating_sub(1)));
     let name = ledger
         .parameters
         .iter()
@@ -42,7 +41,7 @@ pub(super) fn render(
     let of_best = best.map(|best| format!("trial {}, the best", best.id)).unwrap_or_default();
     let title = format!("   {:<name$}  {own:<value$}  {of_best}", "parameter");
     put(frame.buffer_mut(), table, Line::styled(format::fit(&title, table.width.into()), theme.dim()));
-    for (row, index) in table.rows().skip(1).zip(0..ledger.parameters.len()) {
+    for (row, index) in table.rows().skip(1).zip(seen.clone()) {
         let (sign, style) = sign_of(theme, ledger, trial, index);
         let key = format::fit_end(&ledger.parameters[index], name);
         let of_best = best.map(|best| format::setting(best.setting(index))).unwrap_or_default();
@@ -58,6 +57,10 @@ pub(super) fn render(
     }
     let [title, command] = split_top(below, 1);
     put(frame.buffer_mut(), title, Line::styled(" to run it once more (Y copies)", theme.dim()));
+    if seen.len() < ledger.parameters.len() {
+        let text = format!("{} to {} of {}, ↑ ↓ ", seen.start + 1, seen.end, ledger.parameters.len());
+        put(frame.buffer_mut(), title, Line::styled(text, theme.dim()).right_aligned());
+    }
     let text = model.data.record(sweep).map(|record| repeating(record, ledger, trial));
     let command = Rect { x: command.x + 1, width: command.width.saturating_sub(2), ..command };
     Paragraph::new(text.unwrap_or_default()).wrap(Wrap { trim: true }).render(command, frame.buffer_mut());
@@ -93,7 +96,7 @@ pub(super) fn compact(frame: &mut Frame<'_>, area: Rect, model: &Model, ledger: 
         area.rows().skip(1).take(usize::from(area.height).saturating_sub(2)).zip(0..ledger.parameters.len())
     {
         let (sign, style) = sign_of(theme, ledger, trial, index);
-        let key = format::fit(end_of(&ledger.parameters[index]), name);
+        let key = format::fit_end(end_of(&ledger.parameters[index]), name);
         let room = usize::from(row.width).saturating_sub(name + 5);
         let spans = vec![
             Span::styled(format!(" {sign} "), style),
