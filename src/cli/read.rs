@@ -64,7 +64,7 @@ pub(super) async fn ls(settings: &Settings, format: Format) -> Result<Code, Fail
         ]
     };
     let rows: Vec<Vec<String>> = sweeps.iter().map(row).collect();
-    let header = ["sweep", "state", "trials", "failed", "objective", "best", "baseline", "took", "started (UTC)"];
+    let header = ["sweep", "state", "finished", "failed", "objective", "best", "baseline", "took", "started (UTC)"];
     outln!("{}", render::table(&header, &rows));
     Ok(Code::Good)
 }

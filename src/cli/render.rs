@@ -1,10 +1,15 @@
 //! Tables, numbers and times for people.
 
+use std::fmt::Write;
+use std::io::IsTerminal;
+
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 use super::print::outln;
+use crate::dashboard::format;
 use crate::failure::{Code, Failure};
 use crate::store::{LeaderboardRow, SweepRow};
 
@@ -66,11 +71,22 @@ pub(super) fn value(value: &Value) -> String {
 
 /// Ranks, scores and parameters; `=` marks those that cannot be told from the best.
 pub(super) fn leaderboard(objective: &str, rows: &[LeaderboardRow]) -> String {
-    let names: Vec<&String> =
-        rows.first().map(|row| row.params.iter().map(|(name, _)| name).collect()).unwrap_or_default();
+    let is_seen = std::io::stdout().is_terminal();
+    let width = crossterm::terminal::size().ok().filter(|_| is_seen).map(|(width, _)| width.into());
+    leaderboard_of_width(objective, rows, width)
+}
+
+/// With as many parameters as there is room for; all of them where nobody has said how much.
+fn leaderboard_of_width(objective: &str, rows: &[LeaderboardRow], width: Option<usize>) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in rows.iter().flat_map(|row| row.params.iter()) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
     let mut header = vec!["rank", "trial", objective];
-    header.extend(names.iter().map(|name| name.as_str()));
-    let body: Vec<Vec<String>> = rows
+    header.extend(&names);
+    let mut body: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
             let tied = if row.is_tied() { " =" } else { "" };
@@ -79,15 +95,46 @@ pub(super) fn leaderboard(objective: &str, rows: &[LeaderboardRow]) -> String {
                 row.trial.to_string(),
                 format!("{}{tied}", score_with_error(Some(row.score), row.score_se)),
             ];
-            cells.extend(row.params.iter().map(|(_, param)| value(param)));
+            // one that has no meaning beside the others is not there
+            cells.extend(names.iter().map(|name| row.params.get(name).map_or_else(|| "-".to_owned(), short)));
             cells
         })
         .collect();
-    let table = table(&header, &body);
+    let kept = that_fit(&header, &body, width);
+    header.truncate(kept);
+    for cells in &mut body {
+        cells.truncate(kept);
+    }
+    let mut table = table(&header, &body);
+    if kept < names.len() + 3 {
+        let more = format::counted(names.len() + 3 - kept, "more parameter");
+        let _ = write!(table, "\n\nand {more}, for which there is no room: `sweep show SWEEP TRIAL`");
+    }
     if !rows.iter().any(LeaderboardRow::is_tied) {
         return table;
     }
     format!("{table}\n\n= not told apart from the best (paired over the folds, corrected t-test at 5 %)")
+}
+
+/// Columns for which there is room, the first three in any case.
+fn that_fit(header: &[&str], body: &[Vec<String>], width: Option<usize>) -> usize {
+    let Some(width) = width else { return header.len() };
+    let mut used = 0;
+    let fits = |index: &usize| {
+        let cells = body.iter().map(|row| row[*index].width());
+        // with a blank on either side
+        used += cells.max().unwrap_or(0).max(header[*index].width()) + 2;
+        *index < 3 || used <= width
+    };
+    (0..header.len()).take_while(fits).count()
+}
+
+/// A value of a parameter to five digits.
+fn short(param: &Value) -> String {
+    match param.as_f64() {
+        Some(number) => format::number(number),
+        None => value(param),
+    }
 }
 
 /// `3 trials raced out, 1 pruned: 11 folds saved`; none where nobody was given up.
@@ -99,12 +146,43 @@ pub(super) fn given_up(sweep: &SweepRow) -> Option<String> {
         (0, _) => format!("{pruned} pruned"),
         _ => format!("{raced_out} raced out, {pruned} pruned"),
     };
-    Some(format!("trials given up: {by}; {folds_saved} folds never started"))
+    let folds = format::counted(*folds_saved as usize, "fold");
+    Some(format!("trials given up: {by}; {folds} never started"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leaderboard_has_the_parameters_that_fit() {
+        let row = |trial: u32, params: &str| LeaderboardRow {
+            rank: 1,
+            trial: crate::sweep::TrialId(trial as i32),
+            score: 0.9,
+            score_se: Some(0.01),
+            difference: None,
+            difference_se: None,
+            tied_with_best: None,
+            params: serde_json::from_str(params).expect("a point"),
+        };
+        let rows = [
+            row(0, r#"{"kind": "lstm", "train.learning_rate": 0.0006620600634, "layers": 2}"#),
+            row(1, r#"{"kind": "mean", "train.learning_rate": 1e-05}"#),
+        ];
+        insta::assert_snapshot!(leaderboard_of_width("loss", &rows, None), @r"
+         rank  trial             loss  kind  train.learning_rate  layers
+            1      0  0.9000 ± 0.0100  lstm             6.621e-4       2
+            1      1  0.9000 ± 0.0100  mean                 1e-5       -
+        ");
+        insta::assert_snapshot!(leaderboard_of_width("loss", &rows, Some(60)), @r"
+         rank  trial             loss  kind  train.learning_rate
+            1      0  0.9000 ± 0.0100  lstm             6.621e-4
+            1      1  0.9000 ± 0.0100  mean                 1e-5
+
+        and 1 more parameter, for which there is no room: `sweep show SWEEP TRIAL`
+        ");
+    }
 
     #[test]
     fn times_and_tables_read_well() {

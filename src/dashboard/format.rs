@@ -27,7 +27,7 @@ pub(super) fn score(score: f64) -> String {
 }
 
 /// A number as one would write it: `0.001`, `3e-5`, `64`.
-pub(super) fn number(number: f64) -> String {
+pub(crate) fn number(number: f64) -> String {
     let size = number.abs();
     if number == 0.0 {
         return "0".to_owned();
@@ -86,7 +86,7 @@ pub(super) fn chance(p: f64) -> String {
 }
 
 /// `1 fold`, `5 folds`
-pub(super) fn counted(count: usize, of: &str) -> String {
+pub(crate) fn counted(count: usize, of: &str) -> String {
     format!("{count} {of}{}", if count == 1 { "" } else { "s" })
 }
 

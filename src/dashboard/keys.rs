@@ -109,7 +109,7 @@ static TRIAL: &[Binding] = &[
     bind(&[Char('+'), Char('=')], Msg::Trial(TrialMsg::ZoomIn), "zoom", "zoom in around the cursor"),
     quiet(&[Char('-')], Msg::Trial(TrialMsg::ZoomOut), "zoom out"),
     quiet(&[Char('0')], Msg::Trial(TrialMsg::ZoomReset), "all of the curves, no cursor"),
-    quiet(&[Char('Y')], Msg::Trial(TrialMsg::Copy), "copy the command that repeats the trial (on its page)"),
+    bind(&[Char('Y')], Msg::Trial(TrialMsg::Copy), "copy", "copy the command that repeats the trial (on its page)"),
 ];
 
 static COMPARE: &[Binding] = &[

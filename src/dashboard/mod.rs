@@ -17,7 +17,7 @@ pub mod view;
 
 pub mod filter;
 
-mod format;
+pub(crate) mod format;
 mod live;
 mod outline;
 mod runtime;

@@ -20,7 +20,7 @@ pub enum Unfit {
     #[error("no point with these values can be run: {0}")]
     Refused(String),
     /// A point with them was tried already.
-    #[error("{point} was tried already")]
+    #[error("it was tried already: {point}")]
     Tried { point: Point },
 }
 

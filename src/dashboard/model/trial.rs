@@ -147,6 +147,17 @@ impl Default for TrialView {
 }
 
 impl TrialView {
+    /// Whether a message does anything on this page.
+    pub(in crate::dashboard) fn heeds(&self, msg: &TrialMsg) -> bool {
+        match msg {
+            TrialMsg::Page(_) | TrialMsg::NextPage | TrialMsg::PreviousPage | TrialMsg::Next | TrialMsg::Previous => {
+                true
+            }
+            TrialMsg::Copy => self.page == Page::Parameters,
+            _ => self.page == Page::Curves,
+        }
+    }
+
     pub fn smoothing(&self) -> f64 {
         SMOOTHING[self.smoothing]
     }

@@ -219,7 +219,11 @@ fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zon
         zones.add(zone, binding.msg.clone());
         x + zone.width + 2
     };
-    let here = |binding: &Binding| !matches!(&binding.msg, Msg::Search(msg) if !model.search.heeds(msg));
+    let here = |binding: &Binding| match &binding.msg {
+        Msg::Search(msg) => model.search.heeds(msg),
+        Msg::Trial(msg) => model.trial.heeds(msg),
+        _ => true,
+    };
     for it in hints(keys::of_screen(model.screen)).filter(|(binding, _)| here(binding)) {
         if x + width(it) + 2 > end {
             break;

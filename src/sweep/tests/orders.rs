@@ -250,7 +250,7 @@ fn an_enqueued_point_comes_next_and_the_grid_stays_complete() {
       trial 0 Finished { score: 0.5, score_se: None }
       spawn 1/0 on 0
     "#);
-    assert_snapshot!(refused(&sweep, &enqueue(9)), @"enqueue train.seed = 9: train.seed = 9 was tried already (the same point has the same scores; leave something open or change a value)");
+    assert_snapshot!(refused(&sweep, &enqueue(9)), @"enqueue train.seed = 9: it was tried already: train.seed = 9 (the same point has the same scores; leave something open or change a value)");
     assert_snapshot!(refused(&sweep, &enqueue(10)), @"enqueue train.seed = 10: train.seed: 10 is not in its domain: one of 7, 8, 9");
     let unknown = Point::default().with("train.sed", 1.into()).with("train.epochs", 3.into());
     assert_snapshot!(refused(&sweep, &Order::Enqueue { point: unknown, from: None }), @"enqueue train.sed = 1, train.epochs = 3: train.sed is not varied; did you mean `train.seed`?; train.epochs is not varied");
