@@ -9,6 +9,7 @@ mod dash;
 mod doctor;
 mod download;
 mod earlier;
+mod echo;
 mod holdout;
 mod importance;
 mod print;

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::echo::Unechoed;
 use super::print::errln;
 use super::render;
+use crate::dashboard::format;
 use crate::driver::Notice;
 use crate::protocol::{Progress, Split};
 use crate::spec::{Direction, Search};
@@ -73,6 +75,7 @@ enum Shown {
         slots: Vec<ProgressBar>,
         runs: BTreeMap<RunId, SlotId>,
         last: BTreeMap<RunId, f64>,
+        _unechoed: Unechoed,
     },
 }
 
@@ -157,9 +160,9 @@ impl Screen {
             }
             Fact::TrialEnqueued { trial, point } => {
                 self.grow(self.folds);
-                self.say(&format!("trial {trial} is enqueued: {point}"));
+                self.say_in_a_line(&format!("trial {trial} is enqueued: {point}"));
             }
-            Fact::TrialProposed { trial, point } => self.say(&format!("trial {trial}: {point}")),
+            Fact::TrialProposed { trial, point } => self.say_in_a_line(&format!("trial {trial}: {point}")),
             Fact::RunStarted { run, slot, place } => {
                 self.started.insert(*run, Instant::now());
                 if is_counted(*run) {
@@ -233,6 +236,15 @@ impl Screen {
             while slots.len() < *count as usize {
                 slots.push(bar_of_slot(all));
             }
+        }
+    }
+
+    /// Of a point with many parameters a terminal shows the first.
+    fn say_in_a_line(&self, text: &str) {
+        let width = crossterm::terminal::size().map_or(80, |(width, _)| width);
+        match self.shown {
+            Shown::Bars { .. } => self.say(&format::fit(text, width.into())),
+            Shown::Lines => self.say(text),
         }
     }
 
@@ -376,6 +388,6 @@ impl Shown {
         total.set_position(finished);
         total.enable_steady_tick(Duration::from_secs(1));
         let slots = (0..slots).map(|_| bar_of_slot(&all)).collect();
-        Self::Bars { all, total, slots, runs: BTreeMap::new(), last: BTreeMap::new() }
+        Self::Bars { all, total, slots, runs: BTreeMap::new(), last: BTreeMap::new(), _unechoed: Unechoed::take() }
     }
 }

@@ -108,7 +108,7 @@ fn leaderboard_of_width(objective: &str, rows: &[LeaderboardRow], width: Option<
     let mut table = table(&header, &body);
     if kept < names.len() + 3 {
         let more = format::counted(names.len() + 3 - kept, "more parameter");
-        let _ = write!(table, "\n\nand {more}, for which there is no room: `sweep show SWEEP TRIAL`");
+        let _ = write!(table, "\n\nand {more}, for which there is no room: `sweep show SWEEP --trial N`");
     }
     if !rows.iter().any(LeaderboardRow::is_tied) {
         return table;
@@ -180,7 +180,7 @@ mod tests {
             1      0  0.9000 ± 0.0100  lstm             6.621e-4
             1      1  0.9000 ± 0.0100  mean                 1e-5
 
-        and 1 more parameter, for which there is no room: `sweep show SWEEP TRIAL`
+        and 1 more parameter, for which there is no room: `sweep show SWEEP --trial N`
         ");
     }
 

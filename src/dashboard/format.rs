@@ -96,7 +96,7 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// Cut to so many columns, with a mark where something is missing.
-pub(super) fn fit(text: &str, columns: usize) -> String {
+pub(crate) fn fit(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
