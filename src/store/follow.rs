@@ -3,6 +3,7 @@
 //! The public views answer any question at any price; these readers are for who asks ten times a second.
 
 use futures_util::TryStreamExt;
+use serde::Deserialize;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{FromRow, Row, Sqlite};
@@ -383,9 +384,12 @@ const TRIALS: &str = "\
     select number, state, score, score_se, params, why, given_up, proposed_ms, ended_ms, excluded, note, tags \
     from trial where sweep = ? order by number";
 
+/// All but the score in one column: a column of fifty thousand rows costs more than to read it out of a text, in which
+/// only the digits of a score might suffer.
 const RUNS: &str = "\
-    select t.number, r.repeat, r.fold, r.attempt, r.state, r.score, r.best_epoch, r.epochs, r.peak_memory_mb, r.slot, \
-    r.device, r.host, r.pid, r.started_ms, r.ended_ms, r.why \
+    select t.number, r.score, json_object('repeat', r.repeat, 'fold', r.fold, 'attempt', r.attempt, 'state', r.state, \
+    'best_epoch', r.best_epoch, 'epochs', r.epochs, 'memory', r.peak_memory_mb, 'slot', r.slot, 'device', r.device, \
+    'host', r.host, 'pid', r.pid, 'started', r.started_ms, 'ended', r.ended_ms, 'why', r.why) \
     from trial t join run r on r.trial = t.id where t.sweep = ? and r.fold >= 0 \
     order by t.number, r.repeat, r.fold, r.attempt";
 
@@ -569,23 +573,44 @@ impl FromRow<'_, SqliteRow> for TrialRecord {
     }
 }
 
+/// What [`RUNS`] has of a run in one column.
+#[derive(Deserialize)]
+struct Packed {
+    repeat: u32,
+    fold: i32,
+    attempt: u32,
+    state: RunState,
+    best_epoch: Option<u32>,
+    epochs: Option<u32>,
+    memory: Option<i64>,
+    slot: Option<u32>,
+    device: Option<Box<str>>,
+    host: Option<Box<str>>,
+    pid: Option<u32>,
+    started: Option<i64>,
+    ended: Option<i64>,
+    why: Option<Box<str>>,
+}
+
 impl FromRow<'_, SqliteRow> for RunRecord {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
-        let fold = FoldId { repeat: row.try_get(1)?, fold: row.try_get(2)? };
+        let packed = serde_json::from_str(row.try_get(2)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let Packed { repeat, fold, attempt, state, best_epoch, epochs, memory, slot, .. } = packed;
+        let Packed { device, host, pid, started, ended, why, .. } = packed;
         Ok(Self {
-            run: RunId { trial: TrialId(row.try_get(0)?), fold, attempt: row.try_get(3)? },
-            state: row.try_get(4)?,
-            score: row.try_get(5)?,
-            best_epoch: row.try_get(6)?,
-            epochs: row.try_get(7)?,
-            peak_memory_mb: row.try_get::<Option<i64>, _>(8)?.map(|mb| mb as u32),
-            slot: row.try_get(9)?,
-            device: row.try_get::<Option<&str>, _>(10)?.map(Into::into),
-            host: row.try_get::<Option<&str>, _>(11)?.map(Into::into),
-            pid: row.try_get(12)?,
-            started: row.try_get::<Option<i64>, _>(13)?.map(Millis),
-            ended: row.try_get::<Option<i64>, _>(14)?.map(Millis),
-            why: row.try_get::<Option<&str>, _>(15)?.map(Into::into),
+            run: RunId { trial: TrialId(row.try_get(0)?), fold: FoldId { repeat, fold }, attempt },
+            state,
+            score: row.try_get(1)?,
+            best_epoch,
+            epochs,
+            peak_memory_mb: memory.map(|mb| mb as u32),
+            slot,
+            device,
+            host,
+            pid,
+            started: started.map(Millis),
+            ended: ended.map(Millis),
+            why,
         })
     }
 }
