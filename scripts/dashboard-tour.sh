@@ -37,6 +37,9 @@ types() { tmux send-keys -t "$1" -l "$2"; tmux send-keys -t "$1" Enter; }
 # keys NAME KEY...
 keys() { local name=$1; shift; tmux send-keys -t "$name" "$@"; }
 
+# clicks NAME COLUMN ROW, from 1: what a terminal sends of a mouse
+clicks() { tmux send-keys -t "$1" -l $'\e[<0;'"$2;$3M"$'\e[<0;'"$2;$3m"; }
+
 # sees NAME TEXT...: each of them comes to the screen within 30 seconds
 sees() {
   local name=$1 text
@@ -128,6 +131,7 @@ external failing 12
 external quiet 12
 external watched 12
 external live 40
+external killed 40
 # points that do not depend on which of two runs ends first
 alike=(--set 'search.sampler="random"' --set 'search.race="off"')
 (
@@ -177,17 +181,29 @@ sees wide 'Keys: Machine' 'all keys of this screen'
 keys wide Escape
 lacks wide 'all keys of this screen'
 
+echo "== by mouse"
+clicks wide 14 2
+sees wide 'learning_rate' 'trial 1: the best'
+clicks wide 20 6
+sees wide 'trial 2: '
+clicks wide 12 3
+sees wide 'state ↓'
+clicks wide 40 2
+sees wide 'its se'
+clicks wide 4 2
+sees wide '✓ finished' 'best so far'
+
 echo "== one with failures"
 keys wide :
 tmux send-keys -t wide -l failing
 sees wide 'failing'
 keys wide Enter
-sees wide 'failing' '✗ failed' '↓ pruned' 'raced out after' 'died 2 times'
+sees wide 'failing' '✗ failed' '⊘ raced out' 'raced out after' 'died 2 times'
 keys wide /
 tmux send-keys -t wide -l 'width=512'
 keys wide Enter
 sees wide '✗ failed'
-lacks wide '↓ pruned'
+lacks wide '⊘ raced out'
 keys wide Enter o
 sees wide 'CUDA out of memory'
 keys wide 6 
@@ -241,6 +257,27 @@ sees wide 'watch this one'
 keys wide / C-u Enter
 orders=$(sql "select count(*) as n from orders where sweep = 'live'" | tr -d ' \n')
 [[ $orders == *'"n":'[4-9]* ]] || { echo "orders on record: $orders" >&2; exit 1; }
+
+echo "== one whose coordinator is killed, and its database taken away"
+(cd "$work" && PACE=0.3 exec "$program" --db killed.db run killed.toml > killed.log 2>&1) &
+killed=$!
+for _ in $(seq 300); do [[ -e $work/killed.log ]] && grep -q 'trial 0:' "$work/killed.log" && break; sleep 0.1; done
+terminal gone 100x30
+types gone "$program --db killed.db dash killed"
+sees gone 'killed ▸ running' '▸'
+kill -KILL "$killed"
+wait "$killed" 2> /dev/null || true
+sees gone '† lost' '`sweep resume killed`' '■'
+mv "$work/killed.db" "$work/aside.db"
+sees gone 'killed.db was deleted or moved'
+mv "$work/aside.db" "$work/killed.db"
+lacks gone 'deleted or moved'
+(cd "$work" && PACE=0.1 exec "$program" --db killed.db resume killed > resumed.log 2>&1) &
+resumed=$!
+sees gone 'killed ▸ running'
+keys gone q
+whole gone
+kill -INT "$resumed"
 
 echo "== every screen, at every size"
 for size in 100x30 60x20; do
