@@ -269,9 +269,9 @@ kill -KILL "$killed"
 wait "$killed" 2> /dev/null || true
 sees gone '† lost' '`sweep resume killed`' '■'
 mv "$work/killed.db" "$work/aside.db"
-sees gone 'killed.db was deleted or moved'
+sees gone 'killed.db is gone'
 mv "$work/aside.db" "$work/killed.db"
-lacks gone 'deleted or moved'
+lacks gone 'is gone'
 (cd "$work" && PACE=0.1 exec "$program" --db killed.db resume killed > resumed.log 2>&1) &
 resumed=$!
 sees gone 'killed ▸ running'

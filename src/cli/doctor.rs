@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::print::outln;
 use super::{Format, cache_of, render, takes_files};
+use crate::dashboard::format::counted;
 use crate::driver::Machine;
 use crate::failure::{Code, Failure};
 use crate::hub::Hub;
@@ -119,10 +120,6 @@ fn models(hub: &Hub) -> Finding {
     let unwritable = if folder.is_dir() { takes_files(folder).err() } else { None };
     let problem = unwritable.map(|error| format!("cannot write to it: {error}; HF_HOME names another place"));
     Finding { what: "models", found, problem }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn memory() -> String {

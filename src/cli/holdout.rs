@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::render;
+use crate::dashboard::format::counted;
 use crate::failure::Failure;
 use crate::store::{HoldoutRow, LeaderboardRow, Reader, RunState, SweepRow};
 use crate::sweep::TrialId;
@@ -94,7 +95,7 @@ impl Holdout {
 
 /// `1 epoch`, `5 epochs`
 pub(super) fn epochs(count: u32) -> String {
-    format!("{count} epoch{}", if count == 1 { "" } else { "s" })
+    counted(count as usize, "epoch")
 }
 
 #[cfg(test)]

@@ -129,15 +129,15 @@ fn that_fit(header: &[&str], body: &[Vec<String>], width: Option<usize>) -> usiz
     (0..header.len()).take_while(fits).count()
 }
 
-/// A value of a parameter to five digits.
+/// A value of a parameter; of one that is not whole the first four or five digits.
 fn short(param: &Value) -> String {
     match param.as_f64() {
-        Some(number) => format::number(number),
-        None => value(param),
+        Some(number) if param.is_f64() => format::number(number),
+        _ => value(param),
     }
 }
 
-/// `3 trials raced out, 1 pruned: 11 folds saved`; none where nobody was given up.
+/// `trials given up: 3 raced out, 1 pruned; 11 folds never started`; none where nobody was given up.
 pub(super) fn given_up(sweep: &SweepRow) -> Option<String> {
     let SweepRow { raced_out, pruned, folds_saved, .. } = sweep;
     let by = match (raced_out, pruned) {
@@ -167,13 +167,13 @@ mod tests {
             params: serde_json::from_str(params).expect("a point"),
         };
         let rows = [
-            row(0, r#"{"kind": "lstm", "train.learning_rate": 0.0006620600634, "layers": 2}"#),
+            row(0, r#"{"kind": "lstm", "train.learning_rate": 0.0006620600634, "layers": 1234567}"#),
             row(1, r#"{"kind": "mean", "train.learning_rate": 1e-05}"#),
         ];
         insta::assert_snapshot!(leaderboard_of_width("loss", &rows, None), @r"
-         rank  trial             loss  kind  train.learning_rate  layers
-            1      0  0.9000 ± 0.0100  lstm             6.621e-4       2
-            1      1  0.9000 ± 0.0100  mean                 1e-5       -
+         rank  trial             loss  kind  train.learning_rate   layers
+            1      0  0.9000 ± 0.0100  lstm             6.621e-4  1234567
+            1      1  0.9000 ± 0.0100  mean                 1e-5        -
         ");
         insta::assert_snapshot!(leaderboard_of_width("loss", &rows, Some(60)), @r"
          rank  trial             loss  kind  train.learning_rate

@@ -126,10 +126,14 @@ impl Filter {
         };
         let mut end = error.at.start;
         loop {
-            // what stands before it, without what leads over to it
-            match Self::parse(&text[..end], parameters) {
+            let before = &text[..end];
+            let last = tokens(before).ok().and_then(|mut all| all.pop());
+            // what leads over to it leads to what accepts all: a column that is not compared yet
+            let leads_over = matches!(&last, Some(Token { kind: Kind::And | Kind::Or | Kind::Not | Kind::Open, .. }));
+            let filter = Self::parse(&format!("{before}{}", if leads_over { " trial" } else { "" }), parameters);
+            match filter {
                 Ok(filter) => return (filter, Some(error)),
-                Err(_) => end = tokens(&text[..end]).ok().and_then(|all| Some(all.last()?.at.start)).unwrap_or(0),
+                Err(_) => end = last.map_or(0, |token| token.at.start),
             }
         }
     }
@@ -293,7 +297,11 @@ impl Parser<'_> {
         };
         self.next += 1;
         match &token.kind {
-            Kind::Not => Ok(Filter::Not(Box::new(self.one()?))),
+            Kind::Not => Ok(match self.one()? {
+                // what is still being written hides nothing, and its opposite nothing either
+                Filter::All(all) if all.is_empty() => Filter::All(all),
+                filter => Filter::Not(Box::new(filter)),
+            }),
             Kind::Open => {
                 let filter = self.either()?;
                 if self.takes(&Kind::Close) { Ok(filter) } else { Err(self.missing("a ) is missing")) }
@@ -478,7 +486,12 @@ mod tests {
             ("state=finished & zzz=3", true),
             ("state=failed & zzz=3", false),
             ("state=failed & lr<", false),
-            ("state=failed | (", false),
+            ("state=failed | (", true),
+            ("state=failed | zzz=3", true),
+            ("state=failed | score<x", true),
+            ("(state=failed | zzz=3", true),
+            ("!state=finshed", true),
+            ("!lr<", true),
             ("why=\"no end", true),
             ("(", true),
         ] {

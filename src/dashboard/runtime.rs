@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use ratatui::layout::{Position, Size};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::DashboardError;
@@ -24,7 +25,7 @@ use super::terminal::Terminal;
 use super::theme::Theme;
 use super::view::{self, Zones};
 use crate::control::{self, Answer, ControlError};
-use crate::store::{Millis, Reader, SweepKey, sweep_directory};
+use crate::store::{Millis, Reader, StoreError, SweepKey, sweep_directory};
 use crate::sweep::Order;
 
 /// Between two frames.
@@ -61,7 +62,7 @@ pub async fn open(
     let (wanted, wants) = mpsc::unbounded_channel();
     let (messages, mut news) = mpsc::channel(64);
     let (path, database) = (reader.path().to_owned(), reader.path().display().to_string());
-    let feed = tokio::spawn(Feed::new(reader, wants, messages.clone()).run());
+    let mut feed = tokio::spawn(Feed::new(reader, wants, messages.clone()).run());
     let mut signals = Signals::new()?;
     let mut terminal = Terminal::take()?;
     let mut model = Model::new(theme, database, sweep, now());
@@ -88,10 +89,8 @@ pub async fn open(
                 // the terminal is gone
                 Some(Err(_)) | None => break Ended::Interrupted,
             },
-            answer = news.recv() => match answer {
-                Some(msg) => Some(msg),
-                None => return Err(feed_error(feed).await),
-            },
+            Some(msg) = news.recv() => Some(msg),
+            result = &mut feed => return Err(feed_error(result)),
             _ = ticks.tick(), if model.animates() => Some(Msg::Tick(now())),
         };
         let Some(msg) = msg else { continue };
@@ -170,8 +169,8 @@ fn pointed(zones: &Zones, mouse: MouseEvent) -> Option<Msg> {
 }
 
 /// A feed ends before its dashboard only by an error.
-async fn feed_error(feed: tokio::task::JoinHandle<Result<(), crate::store::StoreError>>) -> DashboardError {
-    match feed.await {
+fn feed_error(result: Result<Result<(), StoreError>, JoinError>) -> DashboardError {
+    match result {
         Ok(Err(error)) => error.into(),
         Ok(Ok(())) => DashboardError::Terminal(std::io::Error::other("the feed ended early")),
         Err(error) => DashboardError::Terminal(std::io::Error::other(error)),

@@ -127,6 +127,11 @@ impl Theme {
         Self { depth, ground: taste.ground.unwrap_or(ground), glyphs: taste.glyphs.unwrap_or(glyphs) }
     }
 
+    /// Between a number and its error.
+    pub fn plus_minus(self) -> &'static str {
+        if self.glyphs == Glyphs::Ascii { "+-" } else { "±" }
+    }
+
     pub fn text(self) -> Style {
         Style::new()
     }

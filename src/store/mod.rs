@@ -23,7 +23,7 @@ pub use follow::{
 };
 pub use layout::{fold_directory, log_path, sweep_directory};
 pub use query::{Cell, Column, Table, View, schema};
-pub use read::Reader;
+pub use read::{FileId, Reader};
 pub use rows::{
     CheckpointRow, GivenUp, HoldoutRow, LeaderboardRow, MetricRow, OrderRow, PredictionRow, Recorded, RunRow, RunState,
     SweepRecord, SweepRow, SweepState, TrialRow, TrialState,

@@ -1,5 +1,6 @@
 //! Everybody who only looks: read-only connections, which neither wait for the writer nor make it wait.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +24,19 @@ use crate::sweep::{Fact, Plan, RunId, Sweep, TrialId};
 pub struct Reader {
     pub(super) path: Arc<PathBuf>,
     pub(super) pool: SqlitePool,
+    file: Option<FileId>,
+}
+
+/// What a file is, wherever it lies: its device and its inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId(u64, u64);
+
+impl FileId {
+    /// None where nothing lies, nobody may know, or the file has lost all that was in it.
+    pub async fn of(path: &Path) -> Option<Self> {
+        let metadata = tokio::fs::metadata(path).await.ok()?;
+        (metadata.len() > 0).then(|| Self(metadata.dev(), metadata.ino()))
+    }
 }
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
@@ -30,14 +44,21 @@ type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
 impl Reader {
     /// Opens a database that is there; while a sweep writes to it or after one was killed.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        // before it is opened: what comes in between is another one
+        let file = FileId::of(path).await;
         let options = open::readable(path).await?;
         let pool =
             SqlitePoolOptions::new().max_connections(4).connect_with(options).await.map_err(failed(path, "open"))?;
-        Ok(Self { path: Arc::new(path.to_owned()), pool })
+        Ok(Self { path: Arc::new(path.to_owned()), pool, file })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What was opened.
+    pub fn file(&self) -> Option<FileId> {
+        self.file
     }
 
     pub async fn close(&self) {

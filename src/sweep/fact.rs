@@ -37,6 +37,12 @@ impl FoldId {
     /// best trial. The numbers from 0 on, over which scores are averaged and compared, stay those of the folds.
     pub const HOLDOUT: Self = Self { repeat: 0, fold: -1 };
 
+    /// The one at a place (from 0) among repeats of `k` folds each.
+    pub fn at(place: u32, k: u32) -> Self {
+        let k = k.max(1);
+        Self { repeat: place / k, fold: (place % k) as i32 }
+    }
+
     pub fn is_holdout(self) -> bool {
         self == Self::HOLDOUT
     }

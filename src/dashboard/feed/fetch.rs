@@ -13,7 +13,7 @@ use crate::spec::Problems;
 use crate::store::{
     Extent, Gauge, Head, Millis, Outline, Reader, Recorded, Sample, StoreError, SweepKey, log_path, sweep_directory,
 };
-use crate::sweep::RunId;
+use crate::sweep::{Fact, RunId};
 
 #[derive(Debug, Error)]
 pub enum FeedError {
@@ -158,17 +158,21 @@ async fn sweeps(reader: &Reader, cursor: Cursor) -> Fetched {
 }
 
 async fn trials(reader: &Reader, sweep: SweepKey, cursor: Cursor) -> Fetched {
-    let Cursor::Seq(seq) = cursor else {
-        let snapshot = reader.snapshot(sweep).await?;
-        let k = study::k_of(reader, sweep).await?.unwrap_or(snapshot.folds);
-        let ledger = tokio::task::spawn_blocking(move || Ledger::new(snapshot, k)).await?;
-        let seq = ledger.next_seq();
-        return Ok((Some(Answer::Trials(TrialsNews::All(Box::new(ledger)))), Cursor::Seq(seq)));
-    };
-    let facts = reader.facts_since(sweep, seq).await?;
-    let Some(last) = facts.last() else { return Ok((None, Cursor::Seq(seq))) };
-    let next = last.seq + 1;
-    Ok((Some(Answer::Trials(TrialsNews::Facts(facts))), Cursor::Seq(next)))
+    if let Cursor::Seq(seq) = cursor {
+        let facts = reader.facts_since(sweep, seq).await?;
+        let Some(last) = facts.last() else { return Ok((None, Cursor::Seq(seq))) };
+        // when the runs ended that were lost before it, no fact tells
+        if !facts.iter().any(|recorded| recorded.fact == Fact::SweepResumed) {
+            let next = last.seq + 1;
+            return Ok((Some(Answer::Trials(TrialsNews::Facts(facts))), Cursor::Seq(next)));
+        }
+    }
+    let snapshot = reader.snapshot(sweep).await?;
+    let seen = || study::seen_k(snapshot.runs.iter().map(|run| run.run.fold));
+    let k = study::k_of(reader, sweep).await?.unwrap_or_else(seen);
+    let ledger = tokio::task::spawn_blocking(move || Ledger::new(snapshot, k)).await?;
+    let seq = ledger.next_seq();
+    Ok((Some(Answer::Trials(TrialsNews::All(Box::new(ledger)))), Cursor::Seq(seq)))
 }
 
 async fn curve(reader: &Reader, sweep: SweepKey, run: RunId, split: Split, metric: &str, cursor: Cursor) -> Fetched {

@@ -19,12 +19,7 @@ pub struct Final {
 pub(super) async fn read(reader: &Reader, sweep: SweepKey, trial: TrialId) -> Result<Vec<Final>, FeedError> {
     let measured = reader.finals(sweep, trial).await?;
     let k = study::k_of(reader, sweep).await?;
-    Ok(of(&measured, k.unwrap_or_else(|| seen_of(&measured))))
-}
-
-/// Folds of a repeat, as far as they have been run.
-fn seen_of(measured: &[Measured]) -> u32 {
-    measured.iter().map(|it| it.fold.fold + 1).max().unwrap_or(1) as u32
+    Ok(of(&measured, k.unwrap_or_else(|| study::seen_k(measured.iter().map(|it| it.fold)))))
 }
 
 /// From values in the order of their names, in repeats of `k` folds.

@@ -130,10 +130,10 @@ impl Feed {
                 changed = news.changed() => match changed {
                     Ok(()) => {
                         let look = *news.borrow_and_update();
-                        self.refresh(|cursor| !matches!(cursor, Cursor::Done | Cursor::File(_) | Cursor::Lost(_)));
                         let is_new = std::mem::replace(&mut self.file, look.file) != look.file;
+                        self.refresh(|cursor| !matches!(cursor, Cursor::Done | Cursor::File(_) | Cursor::Lost(_)));
                         // what could not be read may have been half written
-                        if is_new || matches!(look.file, Place::Other(_)) {
+                        if is_new || look.file == Place::Other {
                             let fate = self.fate(&mut news).await;
                             if self.messages.send(Msg::Database(fate)).await.is_err() {
                                 return Ok(());
@@ -193,7 +193,11 @@ impl Feed {
         }
     }
 
+    /// Of a file that is gone nothing new is to be expected.
     fn refresh(&mut self, which: impl Fn(&Cursor) -> bool) {
+        if self.file != Place::Same {
+            return;
+        }
         let due: Vec<Want> =
             self.jobs.iter().filter(|(_, job)| which(&job.cursor)).map(|(want, _)| want.clone()).collect();
         for want in due {
@@ -205,6 +209,10 @@ impl Feed {
     }
 
     fn start(&mut self, want: &Want) {
+        // a connection that is made anew would read what lies there now
+        if self.file == Place::Other {
+            return;
+        }
         let Some(job) = self.jobs.get_mut(want) else { return };
         let (reader, want, cursor) = (self.reader.clone(), want.clone(), job.cursor.clone());
         job.is_stale = false;

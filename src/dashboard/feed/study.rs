@@ -12,6 +12,7 @@ use crate::search::insight::{Insight, Pair, Unknown, insight, pair};
 use crate::search::{self, History, Proposal, Prospect, Tried, Unforeseen};
 use crate::spec::{Direction, Problems, Sampler, Search, Spec};
 use crate::store::{Extent, Reader, SweepKey, SweepRecord};
+use crate::sweep::FoldId;
 
 /// What was told of a sweep when it went so far.
 #[derive(Clone, Debug)]
@@ -52,6 +53,11 @@ pub(super) fn spec_of(record: &SweepRecord) -> Result<Spec, Problems> {
 pub(super) async fn k_of(reader: &Reader, sweep: SweepKey) -> Result<Option<u32>, FeedError> {
     let record = reader.record(sweep).await?;
     Ok(spec_of(&record).ok().map(|spec| spec.folds.k))
+}
+
+/// Folds of a repeat, as far as runs tell.
+pub(super) fn seen_k(folds: impl Iterator<Item = FoldId>) -> u32 {
+    folds.map(|fold| fold.fold + 1).max().unwrap_or(1).unsigned_abs()
 }
 
 pub(super) async fn outlook(reader: &Reader, sweep: SweepKey, cursor: Cursor) -> Computed<Outlook> {

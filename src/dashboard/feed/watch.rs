@@ -1,6 +1,5 @@
 //! Whether the database has changed, and whether it is still there: told by the file system, asked of `SQLite`.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch as channel};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::store::{Reader, StoreError, Watch};
+use crate::store::{FileId, Reader, StoreError, Watch};
 
 /// Between two looks: more often than this nobody can read.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,19 +29,16 @@ pub(super) enum Place {
     /// The file itself.
     Same,
     Nothing,
-    /// Another file, of this inode.
-    Other(Identity),
+    /// Another file, or nothing that can be read any more.
+    Other,
 }
-
-/// Device and inode of a file.
-type Identity = (u64, u64);
 
 /// Tells of what is new. Ends with its receiver.
 pub(super) async fn watch(reader: &Reader) -> Result<channel::Receiver<Look>, StoreError> {
     let mut watch = reader.watch().await?;
     // what is read from now on is compared with now
     watch.changed().await?;
-    let opened = identity(reader.path()).await;
+    let opened = reader.file();
     let (looks, news) = channel::channel(Look { commits: 0, file: Place::Same });
     let path = reader.path().to_owned();
     tokio::spawn(async move {
@@ -51,25 +47,17 @@ pub(super) async fn watch(reader: &Reader) -> Result<channel::Receiver<Look>, St
         let _watcher = watcher(&path, touched).inspect_err(|error| {
             tracing::warn!("nothing tells of changes of {}: {error}; looking every 2 s", path.display());
         });
-        if let Err(error) = follow(&mut watch, (&path, opened), touches, &looks).await {
-            tracing::error!("the database cannot be watched any more: {error}");
-        }
+        follow(&mut watch, (&path, opened), touches, &looks).await;
     });
     Ok(news)
 }
 
-/// None: nothing lies there, or nobody may know.
-async fn identity(path: &Path) -> Option<Identity> {
-    let metadata = tokio::fs::metadata(path).await.ok()?;
-    Some((metadata.dev(), metadata.ino()))
-}
-
 async fn follow(
     watch: &mut Watch,
-    (path, opened): (&Path, Option<Identity>),
+    (path, opened): (&Path, Option<FileId>),
     mut touches: mpsc::Receiver<()>,
     looks: &channel::Sender<Look>,
-) -> Result<(), StoreError> {
+) {
     let mut next = Instant::now();
     loop {
         sleep_until(next).await;
@@ -77,18 +65,19 @@ async fn follow(
             // none comes where there is no watcher
             Some(()) = touches.recv() => {}
             () = sleep(PATIENCE) => {}
-            () = looks.closed() => return Ok(()),
+            () = looks.closed() => return,
         }
         next = Instant::now() + PAUSE;
-        let has_changed = watch.changed().await?;
-        let file = match identity(path).await {
-            None => Place::Nothing,
-            found if found == opened => Place::Same,
-            Some(other) => Place::Other(other),
+        let changed = watch.changed().await;
+        let file = match (FileId::of(path).await, &changed) {
+            (None, _) => Place::Nothing,
+            (found, Ok(_)) if found == opened => Place::Same,
+            (Some(_), _) => Place::Other,
         };
+        let has_changed = changed.unwrap_or(false);
         looks.send_if_modified(|last| {
             let look = Look { commits: last.commits + u64::from(has_changed), file };
-            std::mem::replace(last, look) != look || matches!(file, Place::Other(_))
+            std::mem::replace(last, look) != look || file == Place::Other
         });
     }
 }

@@ -10,7 +10,7 @@ use crate::crossval::{Comparison, SIGNIFICANCE};
 use crate::search::space::Point;
 use crate::spec::Direction;
 use crate::store::{Millis, Recorded, RunRecord, RunState, Snapshot, TrialRecord, TrialState};
-use crate::sweep::{Fact, Order, RunEnd, RunId, TrialId};
+use crate::sweep::{Fact, Order, RunEnd, TrialId};
 
 /// All trials of one sweep. Ten thousand of five folds take some 12 MB.
 #[derive(Clone, Debug)]
@@ -24,15 +24,12 @@ pub struct Ledger {
     pub parameters: Vec<String>,
     /// In the order of their numbers, the baseline first.
     pub trials: Vec<Trial>,
-    /// Changes with everything that is folded in: what was computed from an older one is out of date.
-    pub version: u64,
     next_seq: u64,
+    is_still: bool,
     best: Option<usize>,
     range: Option<(f64, f64)>,
     devices: Names,
     texts: Names,
-    /// Runs that were under way when the coordinator was lost: nobody has recorded how they ended.
-    lost: Vec<RunId>,
 }
 
 /// How a trial stands against the best one.
@@ -55,13 +52,12 @@ impl Ledger {
             k,
             parameters: Vec::new(),
             trials: Vec::with_capacity(snapshot.trials.len()),
-            version: 0,
+            is_still: false,
             next_seq: snapshot.next_seq,
             best: None,
             range: None,
             devices: Names::default(),
             texts: Names::default(),
-            lost: Vec::new(),
         };
         for record in snapshot.trials {
             ledger.record_trial(record);
@@ -81,40 +77,28 @@ impl Ledger {
                 self.apply(&recorded.fact, recorded.at);
             }
         }
-        self.version += 1;
     }
 
-    /// Nobody runs the sweep since then: what is under way stands still, as it will be recorded when the sweep resumes.
-    /// None: somebody runs it.
-    pub fn stand_still(&mut self, since: Option<Millis>) {
-        let Some(since) = since else {
-            self.go_on();
-            return;
-        };
-        for trial in &mut self.trials {
+    /// As it is while nobody runs the sweep, since then: what is under way stands still, as it will be recorded when the
+    /// sweep resumes.
+    #[must_use]
+    pub fn stood_still(&self, since: Millis) -> Self {
+        let mut still = Self { is_still: true, ..self.clone() };
+        for trial in &mut still.trials {
             for run in trial.runs.iter_mut().filter(|run| run.is_running()) {
                 run.state = RunState::Interrupted;
                 run.ended = Some(run.started.map_or(since, |started| started.max(since)));
-                self.lost.push(RunId { trial: trial.id, fold: run.fold, attempt: run.attempt });
-                self.version += 1;
             }
             if trial.state == TrialState::Running {
                 trial.state = TrialState::Waiting;
             }
         }
+        still
     }
 
-    /// What stood still was not lost after all.
-    fn go_on(&mut self) {
-        for id in std::mem::take(&mut self.lost) {
-            self.version += 1;
-            let Some(trial) = self.trial_mut(id.trial) else { continue };
-            let run = trial.run_mut(id);
-            (run.state, run.ended) = (RunState::Running, None);
-            if trial.state == TrialState::Waiting {
-                trial.state = TrialState::Running;
-            }
-        }
+    /// Changes with all that it tells: what was computed from another one is out of date.
+    pub fn version(&self) -> (u64, bool) {
+        (self.next_seq, self.is_still)
     }
 
     pub fn next_seq(&self) -> u64 {
@@ -248,7 +232,6 @@ impl Ledger {
                 if let RunEnd::Finished { score, .. } = end {
                     self.widen_range(*score);
                 }
-                self.lost.retain(|lost| lost != run);
                 if let Some(trial) = self.trial_mut(run.trial) {
                     trial.run_mut(*run).end(end, at);
                 }
@@ -265,8 +248,6 @@ impl Ledger {
                 }
             }
             Fact::SweepResumed | Fact::SweepEnded { .. } => {
-                // the facts that follow tell how they ended
-                self.lost.clear();
                 for trial in self.trials.iter_mut().filter(|trial| trial.state == TrialState::Running) {
                     trial.state = TrialState::Waiting;
                 }

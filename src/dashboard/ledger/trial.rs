@@ -85,11 +85,6 @@ impl Trial {
         self.values.get(parameter).unwrap_or(&Setting::Absent)
     }
 
-    /// How many of the ledger's parameters it knows.
-    pub fn settings(&self) -> usize {
-        self.values.len()
-    }
-
     /// Whether anything was said of it.
     pub fn has_remarks(&self) -> bool {
         self.excluded || self.note.is_some() || !self.tags.is_empty()

@@ -20,6 +20,8 @@ pub struct Data {
     /// Sweeps that are recorded as going on, and that nobody runs.
     lost: BTreeSet<SweepKey>,
     ledgers: BTreeMap<SweepKey, Ledger>,
+    /// In their place, of sweeps that nobody runs.
+    still: BTreeMap<SweepKey, Ledger>,
     curves: BTreeMap<Want, Vec<Sample>>,
     metrics: BTreeMap<(SweepKey, RunId), Vec<(Split, String)>>,
     records: BTreeMap<SweepKey, SweepRecord>,
@@ -39,7 +41,7 @@ impl Data {
     }
 
     pub fn ledger(&self, sweep: SweepKey) -> Option<&Ledger> {
-        self.ledgers.get(&sweep)
+        self.still.get(&sweep).or_else(|| self.ledgers.get(&sweep))
     }
 
     /// By its [`Want::Curve`]; none before it is there.
@@ -165,6 +167,7 @@ impl Data {
     /// Lets go of what no screen shows any more.
     pub(super) fn keep(&mut self, wanted: &BTreeSet<Want>) {
         self.ledgers.retain(|sweep, _| wanted.contains(&Want::Trials(*sweep)));
+        self.still.retain(|sweep, _| wanted.contains(&Want::Trials(*sweep)));
         self.curves.retain(|want, _| wanted.contains(want));
         self.metrics.retain(|(sweep, run), _| wanted.contains(&Want::Metrics(*sweep, *run)));
         self.machines.retain(|sweep, _| wanted.contains(&Want::Machine(*sweep)));
@@ -182,10 +185,16 @@ impl Data {
 
     /// What is under way in a sweep that nobody runs.
     fn stand_still(&mut self) {
-        for (sweep, ledger) in &mut self.ledgers {
+        for (sweep, ledger) in &self.ledgers {
             let outline = self.outlines.as_ref().and_then(|outlines| outlines.get(sweep));
-            let lost = outline.filter(|outline| outline.is_lost());
-            ledger.stand_still(lost.map(|outline| outline.head.touched.unwrap_or(outline.created)));
+            let Some(outline) = outline.filter(|outline| outline.is_lost()) else {
+                self.still.remove(sweep);
+                continue;
+            };
+            if !self.still.get(sweep).is_some_and(|still| still.next_seq() == ledger.next_seq()) {
+                let since = outline.head.touched.unwrap_or(outline.created);
+                self.still.insert(*sweep, ledger.stood_still(since));
+            }
         }
     }
 

@@ -77,7 +77,7 @@ pub enum Cell<'a> {
 /// What the rows follow from.
 #[derive(Debug, PartialEq)]
 struct MadeOf {
-    version: u64,
+    version: (u64, bool),
     filter: String,
     sort: Field,
     is_reversed: bool,
@@ -122,7 +122,8 @@ impl LanesView {
 
     /// The curves of what runs, and of the run under the cursor.
     pub(super) fn wants(&self, outline: &Outline, ledger: &Ledger) -> Vec<Want> {
-        let running = outline.under_way().iter().take(MOST_FOLLOWED).map(|(run, _)| *run);
+        // also of a lost sweep: how far they had come
+        let running = outline.running.iter().take(MOST_FOLLOWED).map(|(run, _)| *run);
         let under = match self.under(ledger) {
             Some((trial, Cell::Run(run))) => Some(id_of(trial, run)),
             _ => None,
@@ -132,7 +133,7 @@ impl LanesView {
 
     /// Sorts again where something has changed. `shown` are the trials that pass the filter.
     pub(super) fn refresh(&mut self, ledger: &Ledger, shown: &[u32], filter: &str, now: Millis) {
-        let (version, filter) = (ledger.version, filter.to_owned());
+        let (version, filter) = (ledger.version(), filter.to_owned());
         let made_of = MadeOf { version, filter, sort: self.sort, is_reversed: self.is_reversed };
         if self.made_of.as_ref() == Some(&made_of) {
             return;
@@ -238,8 +239,7 @@ impl Shape {
 
     /// What lies at a place in a lane.
     pub fn fold(&self, place: usize) -> FoldId {
-        let (place, k) = (place as u32, self.k.max(1));
-        FoldId { repeat: place / k, fold: (place % k) as i32 }
+        FoldId::at(place as u32, self.k)
     }
 
     fn place(&self, fold: FoldId) -> usize {

@@ -127,7 +127,7 @@ fn open_folds(ledger: &Ledger) -> Vec<RunId> {
     let is_open = |state| matches!(state, TrialState::Waiting | TrialState::Running);
     let open = ledger.trials.iter().filter(|trial| is_open(trial.state));
     open.flat_map(|trial| {
-        let folds = (0..ledger.folds as i32).map(|fold| FoldId { repeat: 0, fold });
+        let folds = (0..ledger.folds).map(|place| FoldId::at(place, ledger.k));
         let is_new = |fold: &FoldId| trial.runs.iter().all(|run| run.fold != *fold);
         folds.filter(is_new).map(|fold| RunId { trial: trial.id, fold, attempt: 1 })
     })

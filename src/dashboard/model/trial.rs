@@ -274,7 +274,10 @@ impl TrialView {
                 _ => self.step_fold(to, trial),
             },
             Page::Folds => self.step_fold(to, trial),
-            Page::Parameters => self.parameters.scroll(to, trial.settings()),
+            Page::Parameters => {
+                let parameters = data.ledger(sweep).map_or(0, |ledger| ledger.parameters.len());
+                self.parameters.scroll(to, parameters);
+            }
             Page::Errors => {
                 let folds = trial.folds_done();
                 let errors = data.errors(&Want::Errors { sweep, trial: trial.id, folds });

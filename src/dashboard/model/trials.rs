@@ -57,7 +57,7 @@ pub struct Trials {
 /// What the rows follow from: as long as it is the same, so are they.
 #[derive(Debug, PartialEq)]
 struct MadeOf {
-    version: u64,
+    version: (u64, bool),
     parameters: usize,
     filter: String,
     sort: Field,
@@ -107,7 +107,7 @@ impl Trials {
     /// Sorts and filters again where something has changed.
     pub(super) fn refresh(&mut self, ledger: &Ledger, now: Millis) {
         let made_of = MadeOf {
-            version: ledger.version,
+            version: ledger.version(),
             parameters: ledger.parameters.len(),
             filter: self.filter.text().to_owned(),
             sort: self.sort,

@@ -100,7 +100,7 @@ fn database_became(model: &mut Model, fate: &Fate) {
     let path = &model.database;
     model.alarm = match fate {
         Fate::There | Fate::Replaced => None,
-        Fate::Gone => Some(format!("{path} was deleted or moved: this is what it said last")),
+        Fate::Gone => Some(format!("{path} is gone: this is what it said last")),
         Fate::Unreadable(why) => Some(format!("another file was put in place of {path}: {why}")),
     };
     if *fate == Fate::Replaced {

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::seen::Seen;
-use super::story::Story;
+use super::story::{Story, run, score_of};
+use crate::crossval::Comparison;
+use crate::dashboard::feed::{Answer, Want};
 use crate::dashboard::ledger::Ledger;
-use crate::dashboard::message::Msg;
-use crate::dashboard::message::Screen;
+use crate::dashboard::message::{Msg, Screen};
 use crate::dashboard::model::update;
-use crate::store::SweepKey;
+use crate::store::{SweepKey, TrialState};
 use crate::sweep::{Fact, SweepEnd, TrialEnd, TrialId};
 
 #[tokio::test]
@@ -98,7 +99,7 @@ async fn a_database_that_is_gone_or_another_is_noticed() {
         seen.hear().await;
     }
     let frame = seen.frame(100, 30).0;
-    assert!(frame.contains("experiments.db was deleted or moved: this is what it said last"), "{frame}");
+    assert!(frame.contains("experiments.db is gone: this is what it said last"), "{frame}");
     assert!(frame.contains("raced out at fold 1") || frame.contains("finished"), "what was read is shown:\n{frame}");
     move_database(&aside, &story.path());
     while seen.model.alarm.is_some() {
@@ -122,6 +123,63 @@ async fn a_database_that_is_gone_or_another_is_noticed() {
     let frame = seen.frame(100, 30).0;
     assert_eq!(seen.model.screen, Screen::Sweeps);
     assert!(frame.contains("大文本") && !frame.contains("contracts"), "{frame}");
+}
+
+/// What stood still while nobody ran it goes on, and ended when it was lost, not when it was resumed.
+#[tokio::test]
+async fn a_lost_sweep_goes_on() {
+    for says_so_first in [true, false] {
+        let mut story = Story::running().await;
+        let mut seen = Seen::of(&story).await;
+        seen.press("<enter>").await;
+        let sweep = seen.model.sweep.expect("is open");
+        let lost = |seen: &mut Seen, is_lost: bool| {
+            let lost = if is_lost { [sweep].into() } else { [].into() };
+            update(&mut seen.model, Msg::Answer(Want::Lost, Answer::Lost(lost)));
+        };
+        let before = seen.model.ledger().expect("is open").trials.clone();
+        lost(&mut seen, true);
+        let states = |seen: &Seen| -> Vec<TrialState> {
+            seen.model.ledger().expect("is open").trials.iter().map(|trial| trial.state).collect()
+        };
+        assert!(!states(&seen).contains(&TrialState::Running));
+        lost(&mut seen, false);
+        assert_eq!(seen.model.ledger().expect("is open").trials, before, "it was not lost after all");
+        lost(&mut seen, true);
+        if says_so_first {
+            lost(&mut seen, false);
+        }
+        story.resume(&[run(4, 1), run(4, 2)]).await;
+        let facts = story.store.reader().facts_since(sweep, 0).await.expect("reads").len() as u64;
+        while seen.model.ledger().map(Ledger::next_seq) != Some(facts) {
+            seen.hear().await;
+        }
+        lost(&mut seen, false);
+        let followed = seen.model.ledger().expect("is open").trials.clone();
+        let opened = Ledger::new(story.store.reader().snapshot(sweep).await.expect("reads"), 5);
+        assert_eq!(followed, opened.trials);
+        let seconds = followed[4].runs[1].seconds(story.now()).expect("it has begun");
+        assert!(seconds < 60.0, "it was lost within a minute, and not an hour later: {seconds}");
+    }
+}
+
+#[tokio::test]
+async fn the_folds_of_a_repeat_are_those_of_the_file() {
+    let story = Story::repeated().await;
+    let mut seen = Seen::of(&story).await;
+    seen.press("<enter>").await;
+    let ledger = seen.model.ledger().expect("is open");
+    assert_eq!((ledger.k, ledger.folds), (5, 10));
+    let [best, open] = &ledger.trials[..] else { panic!("two trials") };
+    let differences: Vec<f64> = (0..2).map(|fold| score_of(1, fold) - score_of(0, fold)).collect();
+    let paired = ledger.against_best(open).expect("two folds");
+    assert_eq!(Some(paired), Comparison::of(&differences, 5), "two folds of five, not two of two");
+    assert_eq!(best.newest_runs().count(), 10);
+    let waiting: Vec<String> = seen.model.waiting().iter().map(ToString::to_string).collect();
+    assert_eq!(waiting.join(" "), "1/3 1/4 1/0r1 1/1r1 1/2r1 1/3r1 1/4r1");
+    seen.press(&Screen::Lanes.number().to_string()).await;
+    let frame = seen.frame(120, 40).0;
+    assert!(frame.contains("0r1") && frame.contains("4r1"), "{frame}");
 }
 
 /// With what `SQLite` keeps beside it.

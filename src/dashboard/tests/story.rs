@@ -19,7 +19,6 @@ const FOLDS: u32 = 5;
 
 const SPEC: &str = "\
     [trainer]\ncommand = [\"true\"]\n\
-    [folds]\nk = 5\n\
     [search]\nsampler = \"bayes\"\nobjective = \"macro_f1\"\ntrials = 8\n\
     [search.space]\n\
     \"train.learning_rate\" = { low = 1e-5, high = 2.56e-3, log = true }\n\
@@ -172,8 +171,52 @@ impl Story {
         self.directory.path().join("experiments.db")
     }
 
+    /// Two repeats of five folds: one trial has them all, another is in the middle of its first repeat.
+    pub(super) async fn repeated() -> Self {
+        let mut story = Self::empty().await;
+        let sweep = story.sweep_of("repeated", 3, 2).await;
+        for trial in 0..2 {
+            story.propose(sweep, trial).await;
+            for fold in 0..if trial == 0 { FOLDS } else { 2 } {
+                story.run(sweep, trial, fold, score_of(trial, fold)).await;
+            }
+        }
+        for fold in 0..FOLDS {
+            let again = RunId { fold: FoldId { repeat: 1, fold: fold as i32 }, ..run(0, fold) };
+            let place = Place { device: "cuda:0".into(), host: "box".into(), pid: 4000 };
+            let began = Fact::RunStarted { run: again, slot: SlotId(0), place };
+            let ended = Fact::RunEnded { run: again, end: finished(score_of(0, fold) + 0.01) };
+            story.tell(sweep, vec![began, ended]).await;
+        }
+        story.tell(sweep, vec![trial_finished(0)]).await;
+        story.start(sweep, 1, 2).await;
+        story
+    }
+
+    /// Its coordinator is gone for an hour, then another one goes on with the newest sweep.
+    pub(super) async fn resume(&mut self, running: &[RunId]) {
+        let sweep = self.store.reader().latest().await.expect("there is one").key;
+        self.clock += 3600;
+        let mut facts = vec![Fact::SweepResumed];
+        for run in running {
+            let why = "lost: its coordinator ended".to_owned();
+            facts.push(Fact::RunEnded { run: *run, end: RunEnd::Interrupted { why } });
+        }
+        self.tell(sweep, facts).await;
+        for run in running {
+            let place = Place { device: "cuda:0".into(), host: "box".into(), pid: 5000 };
+            let again = RunId { attempt: run.attempt + 1, ..*run };
+            self.tell(sweep, vec![Fact::RunStarted { run: again, slot: SlotId(0), place }]).await;
+        }
+    }
+
     async fn sweep(&mut self, name: &str, trials: u32) -> SweepKey {
+        self.sweep_of(name, trials, 1).await
+    }
+
+    async fn sweep_of(&mut self, name: &str, trials: u32, repeats: u32) -> SweepKey {
         let mut overrides = vec!["folds.k=5".to_owned()];
+        overrides.extend((repeats > 1).then(|| format!("folds.repeats={repeats}")));
         // the shorter one has folds of its own
         overrides.extend((name == "lr").then(|| "folds.seed=3".to_owned()));
         let new = NewSweep {
@@ -186,7 +229,7 @@ impl Story {
             objective: "macro_f1".to_owned(),
             direction: Direction::Maximize,
             trials: Some(trials),
-            folds: FOLDS,
+            folds: FOLDS * repeats,
             documents: Some(30),
             data_sha256: None,
             classes: vec!["体育".to_owned(), "财经".to_owned(), "法律".to_owned()],

@@ -79,7 +79,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) -> Zones {
     zones
 }
 
-/// Signs and lines in the letters that every terminal has; names and documents stay as they are.
+/// Signs and lines in the letters that every terminal has, those in names and documents too.
 fn spell_out(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         let letter = match cell.symbol() {
@@ -93,7 +93,7 @@ fn spell_out(buffer: &mut Buffer) {
             "→" => ">",
             "↑" => "^",
             "↓" => "v",
-            "±" | "╭" | "╮" | "╰" | "╯" | "┌" | "┐" | "└" | "┘" | "├" | "┤" | "┬" | "┴" | "┼" => {
+            "╭" | "╮" | "╰" | "╯" | "┌" | "┐" | "└" | "┘" | "├" | "┤" | "┬" | "┴" | "┼" => {
                 "+"
             }
             _ => continue,

@@ -121,7 +121,7 @@ fn columns(model: &Model, ledger: &Ledger) -> (Vec<Field>, Vec<Column>) {
 }
 
 /// The end of a parameter's dotted key, and more of it where others end alike; cut where it differs least.
-fn short_name(ledger: &Ledger, parameter: usize, columns: usize) -> String {
+pub(super) fn short_name(ledger: &Ledger, parameter: usize, columns: usize) -> String {
     let name = &ledger.parameters[parameter];
     let end = end_of(name);
     let is_shared = ledger.parameters.iter().filter(|other| end_of(other) == end).nth(1).is_some();
@@ -225,8 +225,7 @@ pub(super) fn score<'a>(theme: Theme, ledger: &Ledger, trial: &Trial) -> Vec<Spa
     };
     let mut spans = vec![Span::styled(format::score(score), style)];
     if let Some(error) = trial.score_se {
-        let sign = if theme.glyphs == Glyphs::Ascii { "+-" } else { "±" };
-        spans.push(Span::styled(format!(" {sign}{}", format::score(error)), theme.dim()));
+        spans.push(Span::styled(format!(" {}{}", theme.plus_minus(), format::score(error)), theme.dim()));
     }
     let sign = match (standing, theme.glyphs) {
         (Standing::Best, Glyphs::Ascii) => " *",
@@ -282,7 +281,10 @@ fn sentence<'a>(theme: Theme, ledger: &Ledger, trial: &Trial, width: usize) -> L
     let name = if trial.id.is_baseline() { " baseline: ".to_owned() } else { format!(" trial {}: ", trial.id) };
     let compared = |standing: &str| {
         ledger.against_best(trial).map(|it| {
-            let error = it.difference_se.map(|error| format!(" ± {}", format::score(error))).unwrap_or_default();
+            let error = it
+                .difference_se
+                .map(|error| format!(" {} {}", theme.plus_minus(), format::score(error)))
+                .unwrap_or_default();
             let p = it.p.map(|p| format!(", p {}", format::chance(p))).unwrap_or_default();
             format!("{standing}: {:+.4}{error}{p}", it.difference)
         })

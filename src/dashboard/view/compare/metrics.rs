@@ -30,7 +30,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, lineup: &
     let grid = Grid::of(model, lineup, area.width, longest, if has_room { BOTH } else { ALONE });
     let [title, body] = split_top(area, 1);
     put(frame.buffer_mut(), title, grid.title(model, lineup, "at best epochs"));
-    let plus_minus = if theme.glyphs == Glyphs::Ascii { "+-" } else { "±" };
+    let plus_minus = theme.plus_minus();
     let star = if theme.glyphs == Glyphs::Ascii { "*" } else { "★" };
     Grid::render(frame, body, model, names.len(), |row| {
         let name = names[row];

@@ -101,16 +101,17 @@ fn sentence<'a>(model: &Model, lineup: &Lineup<'_>, width: u16) -> Line<'a> {
         match model.compare.against(lineup, it) {
             Err(why) => (format!("not paired with {of}: {why}"), theme.role(Role::Warn)),
             Ok(None) => (format!("no fold is finished both of it and of {of}"), theme.dim()),
-            Ok(Some(comparison)) => (verdict(&comparison, &of), theme.dim()),
+            Ok(Some(comparison)) => (verdict(theme, &comparison, &of), theme.dim()),
         }
     };
     let room = usize::from(width).saturating_sub(format::width(&name));
     Line::from(vec![Span::styled(name, theme.bold()), Span::styled(format::fit(&text, room), style)])
 }
 
-fn verdict(comparison: &Comparison, of: &str) -> String {
+fn verdict(theme: Theme, comparison: &Comparison, of: &str) -> String {
     let Comparison { folds, difference, difference_se, p } = comparison;
-    let error = difference_se.map(|error| format!(" ± {}", format::score(error))).unwrap_or_default();
+    let error =
+        difference_se.map(|error| format!(" {} {}", theme.plus_minus(), format::score(error))).unwrap_or_default();
     let chance = match p {
         Some(p) if *p < SIGNIFICANCE => format!(", p {}: more than chance", format::chance(*p)),
         Some(p) => format!(", p {}: chance may explain it", format::chance(*p)),
@@ -132,7 +133,7 @@ fn draw_list(frame: &mut Frame<'_>, area: Rect, model: &Model, lineup: &Lineup<'
         Column::left("score", 18, 250),
         Column::right(less.clone(), format::width(&less).max(9) as u16, 240),
         Column::right("se", 6, 200),
-        Column::right("p", 6, 230),
+        Column::right("p", 7, 230),
         Column::right("folds", 5, 150),
         Column::left("", 32, 100),
     ];
@@ -197,7 +198,8 @@ fn difference<'a>(theme: Theme, reference: &Compared<'_>, difference: f64) -> Ve
 
 /// Bold where it is more than chance.
 fn chance<'a>(theme: Theme, p: f64) -> Span<'a> {
-    let text = if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") };
+    let text = format::chance(p);
+    let text = text.strip_prefix("= ").unwrap_or(&text).to_owned();
     Span::styled(text, if p < SIGNIFICANCE { theme.bold() } else { theme.dim() })
 }
 

@@ -20,7 +20,7 @@ const WORDS: usize = 8;
 /// From this width on there is room between its bar and its sign.
 const GAPPED: usize = 5;
 
-/// A cell of so many columns; `live` is the last that a run that goes on has measured.
+/// A cell of so many columns; `live` is the last that a run without an end of its own has measured.
 pub(super) fn draw<'a>(
     model: &Model,
     ledger: &Ledger,

@@ -67,7 +67,7 @@ fn standing<'a>(model: &Model, outline: &Outline, ledger: &Ledger, width: u16) -
         let (sign, style) = Kind::Best.sign(theme);
         spans.push(Span::styled(format!("{sign} "), style));
         spans.push(Span::styled(format::score(score), theme.bold()));
-        let plus_minus = if theme.glyphs == Glyphs::Ascii { "+-" } else { "±" };
+        let plus_minus = theme.plus_minus();
         let error = best.score_se.map(|error| format!(" {plus_minus}{}", format::score(error))).unwrap_or_default();
         spans.push(Span::styled(format!("{error} trial {}  ", best.id), theme.dim()));
     }

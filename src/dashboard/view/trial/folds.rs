@@ -9,7 +9,7 @@ use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Run, Standing, Trial};
 use crate::dashboard::message::{Move, Msg};
 use crate::dashboard::model::{Cursor, Model};
-use crate::dashboard::theme::Role;
+use crate::dashboard::theme::{Role, Theme};
 use crate::dashboard::view::table::{Column, Table, fit, widen};
 use crate::dashboard::view::{Zones, put, put_notice, run_sign, split_top, wrapped};
 use crate::store::RunState;
@@ -63,7 +63,7 @@ pub(super) fn render(
     cursor.select(row.unwrap_or(usize::MAX));
     let table = Table { theme, columns: &columns, shown: &shown, cursor: &cursor, rows: runs.len() };
     table.render(frame, list, zones, |row, column| cell(model, ledger, runs[row], column));
-    for (row, line) in sum.rows().zip(wrapped(&summary(ledger, trial), usize::from(sum.width) - 2)) {
+    for (row, line) in sum.rows().zip(wrapped(&summary(theme, ledger, trial), usize::from(sum.width) - 2)) {
         put(frame.buffer_mut(), row, Line::styled(format!(" {line}"), theme.dim()));
     }
 }
@@ -107,14 +107,17 @@ fn difference<'a>(model: &Model, ledger: &Ledger, run: &Run) -> Vec<Span<'a>> {
 }
 
 /// The mean of the differences, and whether chance explains it.
-fn summary(ledger: &Ledger, trial: &Trial) -> String {
+fn summary(theme: Theme, ledger: &Ledger, trial: &Trial) -> String {
     if ledger.standing(trial) == Standing::Best {
         return "this is the best trial: the others are measured against it".to_owned();
     }
     let Some((best, comparison)) = ledger.best().zip(ledger.against_best(trial)) else {
         return "there is nothing to compare it with yet".to_owned();
     };
-    let error = comparison.difference_se.map(|error| format!(" ± {}", format::score(error))).unwrap_or_default();
+    let error = comparison
+        .difference_se
+        .map(|error| format!(" {} {}", theme.plus_minus(), format::score(error)))
+        .unwrap_or_default();
     let p = comparison.p.map(|p| format!(", p {} (corrected, paired)", format::chance(p))).unwrap_or_default();
     let folds = format::counted(comparison.folds, "fold");
     format!("less trial {}, the best, on {folds}: {:+.4}{error}{p}", best.id, comparison.difference)

@@ -15,7 +15,7 @@ use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Run, Standing, Trial};
 use crate::dashboard::message::Msg;
 use crate::dashboard::model::{Model, Page, TrialMsg};
-use crate::dashboard::theme::{Glyphs, Role};
+use crate::dashboard::theme::Role;
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, zones: &mut Zones) {
     let Some((outline, ledger, trial)) = model.open_trial() else {
@@ -48,7 +48,7 @@ fn headline<'a>(model: &Model, ledger: &Ledger, trial: &'a Trial, width: u16) ->
     let mut spans =
         vec![Span::styled(format!(" {name} "), theme.bold()), Span::styled(format!("{sign} {word}  "), style)];
     if let Some(score) = trial.score {
-        let plus_minus = if theme.glyphs == Glyphs::Ascii { "+-" } else { "±" };
+        let plus_minus = theme.plus_minus();
         spans.push(Span::styled(format::score(score), theme.bold()));
         let error = trial.score_se.map(|error| format!(" {plus_minus}{}", format::score(error)));
         spans.push(Span::styled(error.unwrap_or_default(), theme.dim()));

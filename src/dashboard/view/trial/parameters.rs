@@ -6,11 +6,11 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
-use crate::dashboard::filter::end_of;
 use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Trial};
 use crate::dashboard::model::{Model, repeating};
 use crate::dashboard::theme::{Glyphs, Role, Theme};
+use crate::dashboard::view::trials::short_name;
 use crate::dashboard::view::{put, put_notice, split_top};
 use crate::store::SweepKey;
 
@@ -91,16 +91,18 @@ pub(super) fn compact(frame: &mut Frame<'_>, area: Rect, model: &Model, ledger: 
         },
     );
     put(frame.buffer_mut(), area, Line::styled(title, theme.dim()));
-    let name = ledger.parameters.iter().map(|name| format::width(end_of(name))).max().unwrap_or(0).min(18);
+    let names: Vec<String> = (0..ledger.parameters.len()).map(|index| short_name(ledger, index, 18)).collect();
+    let name = names.iter().map(|name| format::width(name)).max().unwrap_or(0);
     for (row, index) in
         area.rows().skip(1).take(usize::from(area.height).saturating_sub(2)).zip(0..ledger.parameters.len())
     {
         let (sign, style) = sign_of(theme, ledger, trial, index);
-        let key = format::fit_end(end_of(&ledger.parameters[index]), name);
+        let key = &names[index];
+        let gap = " ".repeat(name - format::width(key) + 2);
         let room = usize::from(row.width).saturating_sub(name + 5);
         let spans = vec![
             Span::styled(format!(" {sign} "), style),
-            Span::styled(format!("{key:<name$}  "), theme.dim()),
+            Span::styled(format!("{key}{gap}"), theme.dim()),
             Span::styled(format::fit(&format::setting(trial.setting(index)), room), style),
         ];
         put(frame.buffer_mut(), row, Line::from(spans));
