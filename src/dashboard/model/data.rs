@@ -191,7 +191,7 @@ impl Data {
                 self.still.remove(sweep);
                 continue;
             };
-            if !self.still.get(sweep).is_some_and(|still| still.next_seq() == ledger.next_seq()) {
+            if self.still.get(sweep).is_none_or(|still| still.next_seq() != ledger.next_seq()) {
                 let since = outline.head.touched.unwrap_or(outline.created);
                 self.still.insert(*sweep, ledger.stood_still(since));
             }
