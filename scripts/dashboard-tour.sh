@@ -268,6 +268,9 @@ sees gone 'killed ▸ running' '▸'
 kill -KILL "$killed"
 wait "$killed" 2> /dev/null || true
 sees gone '† lost' '`sweep resume killed`' '■'
+sleep 8 # nothing moves, and what is said then is seen all the same
+keys gone P
+sees gone 'its coordinator is gone'
 mv "$work/killed.db" "$work/aside.db"
 sees gone 'killed.db is gone'
 mv "$work/aside.db" "$work/killed.db"

@@ -320,7 +320,9 @@ fn follows(name: &str, order: &Order, made: Option<TrialId>) -> String {
         }
         Order::Retry { trial: Some(trial) } => format!("trial {trial} is tried again"),
         Order::Retry { trial: None } => "all that failed is tried again".to_owned(),
-        Order::Restart { trial, fold } => format!("run {trial}/{fold} ends and goes on from its last checkpoint"),
+        Order::Restart { trial, fold } => {
+            format!("run {trial}/{fold} is told to end, and begins again at its last checkpoint")
+        }
         Order::Enqueue { .. } => {
             let trial = made.map(|trial| format!("trial {trial}")).unwrap_or_default();
             format!("{trial} is the next to be tried")

@@ -1,5 +1,7 @@
 //! Numbers, times and texts in the room that there is.
 
+use std::borrow::Cow;
+
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::ledger::Setting;
@@ -95,15 +97,20 @@ pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
+/// What would break a line, or do worse to a terminal, is a blank.
+pub(super) fn in_a_line(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) { text.replace(char::is_control, " ").into() } else { text.into() }
+}
+
 /// Cut to so many columns, with a mark where something is missing.
 pub(crate) fn fit(text: &str, columns: usize) -> String {
+    let text = &*in_a_line(text);
     if text.width() <= columns {
         return text.to_owned();
     }
     let (mut kept, mut used) = (String::new(), 0);
     for letter in text.chars() {
-        // a control character is drawn as a blank
-        let wide = letter.width().unwrap_or(1);
+        let wide = letter.width().unwrap_or(0);
         if used + wide + 1 > columns {
             break;
         }
@@ -118,12 +125,13 @@ pub(crate) fn fit(text: &str, columns: usize) -> String {
 
 /// Cut in front: of paths and dotted keys the end says most.
 pub(super) fn fit_end(text: &str, columns: usize) -> String {
+    let text = &*in_a_line(text);
     if text.width() <= columns {
         return text.to_owned();
     }
     let (mut kept, mut used) = (Vec::new(), 0);
     for letter in text.chars().rev() {
-        let wide = letter.width().unwrap_or(1);
+        let wide = letter.width().unwrap_or(0);
         if used + wide + 1 > columns {
             break;
         }
@@ -155,6 +163,6 @@ mod tests {
         assert_eq!(fit("裁判文书", 7), "裁判文…");
         assert_eq!(fit("裁判文书", 6), "裁判…");
         assert_eq!(fit_end("model.aggregator.layers", 10), "…or.layers");
-        assert_eq!(fit("Traceback\n  line 1", 12), "Traceback\n …");
+        assert_eq!(fit("Traceback\n  line 1", 12), "Traceback  …");
     }
 }

@@ -95,6 +95,8 @@ pub async fn open(
         };
         let Some(msg) = msg else { continue };
         is_dirty = true;
+        // nothing ticks where nothing moves, and what is said now is to be seen from now on
+        model.now = now();
         if matches!(msg, Msg::Database(Fate::Replaced)) {
             // another database has answered nothing yet
             told.clear();

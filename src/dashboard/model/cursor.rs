@@ -53,6 +53,12 @@ impl Cursor {
         first..(first + room).min(rows)
     }
 
+    /// The rows that were drawn last, of so many.
+    pub fn seen(&self, rows: usize) -> Range<usize> {
+        let first = self.offset.get().min(rows);
+        first..(first + self.page.get()).min(rows)
+    }
+
     /// The rows to draw where there is room for so many: the selected one is among them.
     pub fn window(&self, rows: usize, room: usize) -> Range<usize> {
         let last = rows.saturating_sub(room);

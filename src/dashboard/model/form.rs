@@ -98,9 +98,17 @@ impl Form {
         match key.code {
             KeyCode::Up | KeyCode::BackTab => self.row = self.row.checked_sub(1).unwrap_or(last),
             KeyCode::Down | KeyCode::Tab => self.row = if self.row == last { 0 } else { self.row + 1 },
-            KeyCode::Left if !control && field.is_choice() => field.choose(-1),
-            KeyCode::Right if !control && field.is_choice() => field.choose(1),
-            _ => return field.line.edit(key),
+            KeyCode::Left | KeyCode::Right if !control && field.is_choice() => {
+                field.choose(if key.code == KeyCode::Left { -1 } else { 1 });
+                self.problem = None;
+            }
+            _ => {
+                let is_edited = field.line.edit(key);
+                if is_edited {
+                    self.problem = None;
+                }
+                return is_edited;
+            }
         }
         true
     }
@@ -123,7 +131,8 @@ impl Form {
             Purpose::Enqueue(_) => {
                 let mut point = Point::default();
                 for (row, field) in self.fields.iter().enumerate() {
-                    if let Some(value) = field.value().map_err(|why| (row, why))? {
+                    let named = |why| (row, format!("{}: {why}", field.name));
+                    if let Some(value) = field.value().map_err(named)? {
                         point.insert(&field.name, value);
                     }
                 }

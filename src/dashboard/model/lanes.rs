@@ -120,15 +120,22 @@ impl LanesView {
         Some((trial, cell(trial, self.shape.fold(self.place()))))
     }
 
-    /// The curves of what runs, and of the run under the cursor.
+    /// The curves of what runs or has failed among the rows that are seen, and of the run under the cursor.
     pub(super) fn wants(&self, outline: &Outline, ledger: &Ledger) -> Vec<Want> {
-        // also of a lost sweep: how far they had come
-        let running = outline.running.iter().take(MOST_FOLLOWED).map(|(run, _)| *run);
+        // also of a lost sweep
+        let running = outline.running.iter().map(|(run, _)| *run);
+        // of a run without an end of its own only its curve tells how far it came
+        let seen = self.cursor.seen(self.rows.len()).map(|row| &ledger.trials[self.rows[row] as usize]);
+        let failed = seen.flat_map(|trial| {
+            let open = trial.newest_runs().filter(|run| run.epochs.is_none() && !run.is_running());
+            open.map(|run| id_of(trial, run))
+        });
+        let followed = running.chain(failed).take(MOST_FOLLOWED);
         let under = match self.under(ledger) {
             Some((trial, Cell::Run(run))) => Some(id_of(trial, run)),
             _ => None,
         };
-        running.chain(under).map(|run| curve_of(outline, run)).collect()
+        followed.chain(under).map(|run| curve_of(outline, run)).collect()
     }
 
     /// Sorts again where something has changed. `shown` are the trials that pass the filter.

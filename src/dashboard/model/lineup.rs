@@ -139,7 +139,8 @@ impl Model {
             match picked.len() {
                 0 => "nothing is marked (Space on Trials), and none has finished",
                 1 => "nothing is marked (Space on Trials): the only one",
-                _ => "nothing is marked (Space on Trials): best and runner-up",
+                _ if has_all_folds(ledger, picked[1].1) => "nothing is marked (Space on Trials): best and runner-up",
+                _ => "nothing is marked (Space on Trials): the best, and of the unfinished the one with most folds",
             }
         };
         (picked, note.to_owned())
@@ -178,6 +179,10 @@ pub fn finals_of(of: &Compared<'_>) -> Want {
 }
 
 /// The best finished trial and the one after it; where no other finished, the one that came farthest.
+fn has_all_folds(ledger: &Ledger, trial: TrialId) -> bool {
+    ledger.trial(trial).is_some_and(|trial| trial.state == TrialState::Finished)
+}
+
 fn first_two(ledger: &Ledger) -> Vec<TrialId> {
     let Some(best) = ledger.best() else { return Vec::new() };
     let others = ledger.trials.iter().filter(|trial| trial.id != best.id && !trial.id.is_baseline());

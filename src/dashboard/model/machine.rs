@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Cursor, Model};
 use crate::control::{Status, Update};
 use crate::dashboard::ledger::Ledger;
-use crate::dashboard::message::{Msg, Told};
+use crate::dashboard::message::{Msg, Screen, Told};
 use crate::protocol::Progress;
 use crate::store::{Millis, Outline, RunState, TrialState};
 use crate::sweep::{FoldId, RunId};
@@ -71,13 +71,18 @@ impl MachineView {
 impl Model {
     /// The sweep whose coordinator is to be listened to, by its name.
     pub fn listens_to(&self) -> Option<&str> {
-        let is_shown = self.screen == crate::dashboard::message::Screen::Machine;
+        let is_shown = matches!(self.screen, Screen::Machine | Screen::Lanes);
         self.open_sweep().filter(|outline| is_shown && outline.is_live()).map(|outline| outline.name.as_str())
     }
 
     /// What the coordinator says; nothing of one that is not listened to any more.
     pub fn status(&self) -> Option<&Status> {
         self.machine.status.as_ref().filter(|_| self.listens_to().is_some())
+    }
+
+    /// How far a run is, as its coordinator says.
+    pub fn progress(&self, run: RunId) -> Option<&Progress> {
+        self.status().and_then(|_| self.machine.progress.get(&run))
     }
 
     /// What its coordinator says; else what the database knows.

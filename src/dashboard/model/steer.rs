@@ -278,7 +278,9 @@ fn done(order: &Order, made: Option<TrialId>) -> String {
         Order::KillTrial { trial } => format!("{} is killed; R opens it again", named(*trial)),
         Order::Retry { trial: Some(trial) } => format!("{} is tried again", named(*trial)),
         Order::Retry { trial: None } => "all that failed is tried again".to_owned(),
-        Order::Restart { trial, fold } => format!("run {trial}/{fold} goes on from its last checkpoint"),
+        Order::Restart { trial, fold } => {
+            format!("run {trial}/{fold} is told to end, and begins again at its last checkpoint")
+        }
         Order::Enqueue { .. } => {
             format!("{} is the next to be tried", made.map_or_else(|| "the point".to_owned(), named))
         }

@@ -139,7 +139,7 @@ fn cell<'a>(model: &Model, outline: &Outline, slot: &SlotRow, column: usize) -> 
             _ => Vec::new(),
         };
     };
-    let progress = model.machine.progress.get(&run).filter(|_| model.status().is_some());
+    let progress = model.progress(run);
     let usage = model.data.machine(outline.head.key).and_then(|machine| machine.usage(run));
     match column {
         SLOT => vec![Span::raw(slot.slot.to_string())],

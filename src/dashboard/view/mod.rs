@@ -274,7 +274,7 @@ fn first_key(binding: &Binding) -> String {
 fn put(buffer: &mut Buffer, area: Rect, mut line: Line<'_>) {
     use ratatui::widgets::Widget;
     for span in line.spans.iter_mut().filter(|span| span.content.contains(char::is_control)) {
-        span.content = span.content.replace(char::is_control, " ").into();
+        span.content = format::in_a_line(&span.content).into_owned().into();
     }
     let (area, is_cut) = (Rect { height: area.height.min(1), ..area }, line.width() > usize::from(area.width));
     line.render(area, buffer);

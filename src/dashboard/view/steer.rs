@@ -64,9 +64,11 @@ pub(super) fn form(frame: &mut Frame<'_>, area: Rect, theme: Theme, form: &Form,
     let first = (form.row + 1).saturating_sub(room);
     let name = form.fields.iter().map(|field| format::width(&field.name)).max().unwrap_or(0);
     let name = name.min(usize::from(width) / 3);
+    // with its cursor, and a blank before what it may be
+    let value = form.fields.iter().map(|field| format::width(field.line.text())).max().unwrap_or(0).clamp(6, 22) + 2;
     for (index, field) in form.fields.iter().enumerate().skip(first).take(room) {
         let Some(row) = rows.next() else { return };
-        draw_field(frame, row, theme, field, (name, index == form.row));
+        draw_field(frame, row, theme, field, (name, value, index == form.row));
     }
     rows.next();
     for (line, row) in problem.iter().zip(&mut rows) {
@@ -83,6 +85,10 @@ pub(super) fn form(frame: &mut Frame<'_>, area: Rect, theme: Theme, form: &Form,
             spans.extend([word("  "), key("← →"), word(" value")]);
         }
         put(frame.buffer_mut(), row, Line::from(spans));
+        if room < form.fields.len() {
+            let text = format!("{} to {} of {} ", first + 1, (first + room).min(form.fields.len()), form.fields.len());
+            put(frame.buffer_mut(), row, Line::styled(text, theme.dim()).right_aligned());
+        }
     }
 }
 
@@ -95,13 +101,19 @@ fn cut(mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-fn draw_field(frame: &mut Frame<'_>, row: Rect, theme: Theme, field: &Field, (name, is_typed): (usize, bool)) {
+fn draw_field(
+    frame: &mut Frame<'_>,
+    row: Rect,
+    theme: Theme,
+    field: &Field,
+    (name, value, is_typed): (usize, usize, bool),
+) {
     let label = format::fit_end(&field.name, name);
     let prompt = format!(" {label}{}  ", " ".repeat(name - format::width(&label)));
     let bounds = field.domain.as_ref().map(ToString::to_string).unwrap_or_default();
     let (start, all) = (format::width(&prompt) as u16, row.width);
     // a text may be as long as there is room, a value is short
-    let typed = if bounds.is_empty() { all.saturating_sub(1) } else { (start + 24).min(all) };
+    let typed = if bounds.is_empty() { all.saturating_sub(1) } else { (start + value as u16).min(all) };
     put_input(frame.buffer_mut(), Rect { width: typed, ..row }, theme, &prompt, &field.line, is_typed);
     if !is_typed {
         let label = Rect { width: start.min(all), ..row };

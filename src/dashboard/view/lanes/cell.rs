@@ -11,7 +11,7 @@ use crate::dashboard::model::{Cell, Model};
 use crate::dashboard::theme::{Glyphs, Theme};
 use crate::dashboard::view::trials::fold;
 use crate::dashboard::view::{bar, raced_out, run_sign};
-use crate::store::{RunState, Sample};
+use crate::store::RunState;
 
 /// From this width on a cell has words too, of so many columns.
 const WORDY: usize = 11;
@@ -20,12 +20,13 @@ const WORDS: usize = 8;
 /// From this width on there is room between its bar and its sign.
 const GAPPED: usize = 5;
 
-/// A cell of so many columns; `live` is the last that a run without an end of its own has measured.
+/// A cell of so many columns; `live` is the epoch that a run without an end of its own has measured last, and how many it
+/// is to have, where its coordinator says so.
 pub(super) fn draw<'a>(
     model: &Model,
     ledger: &Ledger,
     cell: Cell<'_>,
-    live: Option<Sample>,
+    live: Option<(u32, Option<u32>)>,
     width: usize,
 ) -> Vec<Span<'a>> {
     let theme = model.theme;
@@ -62,15 +63,18 @@ struct Look {
     word: String,
 }
 
-fn look(model: &Model, ledger: &Ledger, cell: Cell<'_>, live: Option<Sample>) -> Look {
+fn look(model: &Model, ledger: &Ledger, cell: Cell<'_>, live: Option<(u32, Option<u32>)>) -> Look {
     let theme = model.theme;
     let (sign, style, _) = state(theme, cell);
     let Cell::Run(run) = cell else {
         return Look { part: None, of_bar: style, sign: sign.into(), of_sign: style, word: String::new() };
     };
     let part = |epochs: u32| Some(model.lanes.shape.part(epochs));
-    let going = |sign: &'static str, epochs: Option<u32>| Look {
-        part: part(epochs.unwrap_or(0)),
+    let going = |sign: &'static str, (epochs, all): (Option<u32>, Option<u32>)| Look {
+        part: match (epochs, all) {
+            (Some(epochs), Some(all)) => Some(f64::from(epochs) / f64::from(all)),
+            _ => part(epochs.unwrap_or(0)),
+        },
         of_bar: style,
         sign: sign.into(),
         of_sign: style,
@@ -96,9 +100,9 @@ fn look(model: &Model, ledger: &Ledger, cell: Cell<'_>, live: Option<Sample>) ->
                 (Glyphs::Ascii, false) => "-",
                 (_, false) => "▹",
             };
-            going(sign, live.map(|sample| sample.epoch))
+            going(sign, (live.map(|(epoch, _)| epoch), live.and_then(|(_, all)| all)))
         }
-        _ => going(sign, run.epochs.or_else(|| live.map(|sample| sample.epoch))),
+        _ => going(sign, (run.epochs.or(live.map(|(epoch, _)| epoch)), None)),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::dashboard::filter::Field;
 use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Run, Trial};
 use crate::dashboard::message::Msg;
-use crate::dashboard::model::{Cell, LanesMsg, Model, cell as cell_at, samples};
+use crate::dashboard::model::{Cell, LanesMsg, Model, cell as cell_at, id_of, samples};
 use crate::dashboard::theme::{Depth, Glyphs, Role, Theme};
 use crate::store::Outline;
 
@@ -121,7 +121,11 @@ impl Grid {
         let shape = model.lanes.shape;
         let cell = cell_at(trial, shape.fold(place));
         let live = match cell {
-            Cell::Run(run) if run.epochs.is_none() => samples(&model.data, outline, trial, run).last().copied(),
+            Cell::Run(run) if run.epochs.is_none() => {
+                let measured = samples(&model.data, outline, trial, run).last().map(|sample| sample.epoch);
+                let all = model.progress(id_of(trial, run)).map(|progress| progress.epochs).filter(|all| *all > 0);
+                measured.map(|epoch| (epoch, all))
+            }
             _ => None,
         };
         let mut spans = cell::draw(model, ledger, cell, live, self.width());

@@ -23,7 +23,12 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, model: &Model, trial: &T
     let [title, body] = split_top(area, 1);
     let room = usize::from(body.height);
     let above = model.trial.above_end.min(tail.lines.len().saturating_sub(room));
-    let place = if above == 0 { "follows".to_owned() } else { format!("{above} lines below, G follows") };
+    let place = match (above, run.is_running()) {
+        (0, true) => "follows".to_owned(),
+        (0, false) => "its end".to_owned(),
+        (_, true) => format!("{above} lines below, G follows"),
+        (_, false) => format!("{above} lines below"),
+    };
     let path = format::fit_end(&tail.path.display().to_string(), usize::from(title.width).saturating_sub(40));
     let spans = vec![
         Span::styled(format!(" run {id}"), theme.bold()),
