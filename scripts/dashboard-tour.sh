@@ -192,6 +192,9 @@ clicks wide 40 2
 sees wide 'its se'
 clicks wide 4 2
 sees wide '✓ finished' 'best so far'
+# the filter is taken away
+keys wide Escape
+sees wide 'failing' 'live'
 
 echo "== one with failures"
 keys wide :
@@ -229,8 +232,9 @@ sees wide 'Pause?'
 keys wide n
 lacks wide 'Pause?'
 keys wide P y
-sees wide 'paused'
+sees wide '‖ paused'
 keys wide P y
+sees wide '▸ running'
 lacks wide 'paused'
 keys wide A
 sees wide 'Next trial of live' '0.01 to 1 (log)' 'one of 64, 128, 256, 512'
