@@ -1,4 +1,4 @@
-//! What the dashboard knows and where the user is; [`update`] is all that changes it.
+//! What the dashboard knows and where the user is; [`update()`] is all that changes it.
 
 mod command;
 mod compare;
