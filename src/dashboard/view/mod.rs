@@ -24,6 +24,7 @@ use super::ledger::Trial;
 use super::message::{Msg, Screen};
 use super::model::{Line as Input, Model};
 use super::theme::{Glyphs, Role, Theme};
+use crate::crossval::Comparison;
 use crate::store::{GivenUp, Outline, RunState, SweepState, TrialState};
 
 /// Smaller than this nothing can be read.
@@ -312,6 +313,12 @@ fn put_notice(buffer: &mut Buffer, area: Rect, theme: Theme, lines: &[&str]) {
     for (row, text) in area.rows().skip(top.into()).zip(lines) {
         put(buffer, row, Line::styled(format::fit(text, row.width.into()), theme.dim()).centered());
     }
+}
+
+/// A difference with its error, in words: `-0.0055 ± 0.0048`.
+fn differs(theme: Theme, comparison: &Comparison) -> String {
+    let error = comparison.difference_se.map(|error| format!(" {} {}", theme.plus_minus(), format::score(error)));
+    format!("{:+.4}{}", comparison.difference, error.unwrap_or_default())
 }
 
 /// Trials that are decided, of all.

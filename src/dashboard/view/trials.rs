@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 
 use super::table::{Column, Table, that_fit};
-use super::{Zones, bar, excluded_sign, put, put_input, put_notice, run_sign, trial_state};
+use super::{Zones, bar, differs, excluded_sign, put, put_input, put_notice, run_sign, trial_state};
 use crate::dashboard::filter::{Field, end_of};
 use crate::dashboard::format;
 use crate::dashboard::ledger::{Ledger, Setting, Standing, Trial};
@@ -281,12 +281,8 @@ fn sentence<'a>(theme: Theme, ledger: &Ledger, trial: &Trial, width: usize) -> L
     let name = if trial.id.is_baseline() { " baseline: ".to_owned() } else { format!(" trial {}: ", trial.id) };
     let compared = |standing: &str| {
         ledger.against_best(trial).map(|it| {
-            let error = it
-                .difference_se
-                .map(|error| format!(" {} {}", theme.plus_minus(), format::score(error)))
-                .unwrap_or_default();
             let p = it.p.map(|p| format!(", p {}", format::chance(p))).unwrap_or_default();
-            format!("{standing}: {:+.4}{error}{p}", it.difference)
+            format!("{standing}: {}{p}", differs(theme, &it))
         })
     };
     let stands = match ledger.standing(trial) {

@@ -13,7 +13,7 @@ use ratatui::text::{Line, Span};
 
 use super::table::{Column, Table, that_fit};
 use super::trials::score;
-use super::{Zones, put, put_notice, trial_state};
+use super::{Zones, differs, put, put_notice, trial_state};
 use crate::crossval::{Comparison, SIGNIFICANCE};
 use crate::dashboard::format;
 use crate::dashboard::message::Msg;
@@ -109,15 +109,12 @@ fn sentence<'a>(model: &Model, lineup: &Lineup<'_>, width: u16) -> Line<'a> {
 }
 
 fn verdict(theme: Theme, comparison: &Comparison, of: &str) -> String {
-    let Comparison { folds, difference, difference_se, p } = comparison;
-    let error =
-        difference_se.map(|error| format!(" {} {}", theme.plus_minus(), format::score(error))).unwrap_or_default();
-    let chance = match p {
-        Some(p) if *p < SIGNIFICANCE => format!(", p {}: more than chance", format::chance(*p)),
-        Some(p) => format!(", p {}: chance may explain it", format::chance(*p)),
+    let chance = match comparison.p {
+        Some(p) if p < SIGNIFICANCE => format!(", p {}: more than chance", format::chance(p)),
+        Some(p) => format!(", p {}: chance may explain it", format::chance(p)),
         None => ", a single fold: no test".to_owned(),
     };
-    format!("{difference:+.4}{error} against {of} on {}{chance}", format::counted(*folds, "fold"))
+    format!("{} against {of} on {}{chance}", differs(theme, comparison), format::counted(comparison.folds, "fold"))
 }
 
 fn draw_list(frame: &mut Frame<'_>, area: Rect, model: &Model, lineup: &Lineup<'_>, zones: &mut Zones) {

@@ -11,7 +11,7 @@ use crate::dashboard::message::{Move, Msg};
 use crate::dashboard::model::{Cursor, Model};
 use crate::dashboard::theme::{Role, Theme};
 use crate::dashboard::view::table::{Column, Table, fit, widen};
-use crate::dashboard::view::{Zones, put, put_notice, run_sign, split_top, wrapped};
+use crate::dashboard::view::{Zones, differs, put, put_notice, run_sign, split_top, wrapped};
 use crate::store::RunState;
 
 /// Columns of the comparison.
@@ -114,13 +114,9 @@ fn summary(theme: Theme, ledger: &Ledger, trial: &Trial) -> String {
     let Some((best, comparison)) = ledger.best().zip(ledger.against_best(trial)) else {
         return "there is nothing to compare it with yet".to_owned();
     };
-    let error = comparison
-        .difference_se
-        .map(|error| format!(" {} {}", theme.plus_minus(), format::score(error)))
-        .unwrap_or_default();
     let p = comparison.p.map(|p| format!(", p {} (corrected, paired)", format::chance(p))).unwrap_or_default();
     let folds = format::counted(comparison.folds, "fold");
-    format!("less trial {}, the best, on {folds}: {:+.4}{error}{p}", best.id, comparison.difference)
+    format!("less trial {}, the best, on {folds}: {}{p}", best.id, differs(theme, &comparison))
 }
 
 /// Fold, score and difference, one row a fold.
